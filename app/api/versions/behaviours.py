@@ -1,0 +1,78 @@
+"""What a version decides beside the shape of a body: media types, error bodies, and what a call accepts.
+
+Resources ask by name and never compare versions. The facts were read in moby's and docker/cli's sources and seen on
+engine 20.10, which answers every version from 1.12 to 1.41.
+"""
+
+from __future__ import annotations
+
+import json
+
+from app.api.versions.api_version import ApiVersion
+from app.errors import InvalidParameter
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+
+#: The longest start body that counts as none: no object that says something is shorter.
+_NO_START_BODY = 7
+
+
+def error_body(version: ApiVersion | None, message: str) -> tuple[str, bytes]:
+    """The media type and the body of an error: a line of plain text below 1.24, a JSON object since.
+
+    `version` is None where the path names none that can be read.
+    """
+    if version is not None and version < (1, 24):
+        return TEXT, f"{message}\n".encode(errors="replace")
+    return JSON, (json.dumps({"message": message}, ensure_ascii=False, separators=(",", ":")) + "\n").encode(
+        errors="replace"
+    )
+
+
+def stream_media_type(version: ApiVersion, operation: str, tty: bool, upgraded: bool) -> str:
+    """The media type of the output of containers.attach, containers.logs and exec.start.
+
+    Since 1.42 a stream of stdout and stderr frames says so. A hijack without an Upgrade header, which is answered with
+    200, stays raw in every version. `upgraded` means nothing for logs.
+    """
+    framed = not tty and version >= (1, 42)
+    if framed and (upgraded or operation == "containers.logs"):
+        return MULTIPLEXED_STREAM
+    return RAW_STREAM
+
+
+def check_start_body(version: ApiVersion, content_length: int | None) -> None:
+    """Raises InvalidParameter when a start request must not have the body that it has.
+
+    Below 1.24 a HostConfig is accepted there. `content_length` is None for a chunked body, whose length is unknown.
+    """
+    if version >= (1, 24) and (content_length is None or content_length > _NO_START_BODY):
+        raise InvalidParameter(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+        )
+
+
+def exec_start_checks_content_type(version: ApiVersion) -> bool:
+    """Whether exec start insists on application/json; CLI 1.8 and 1.9 send its JSON as text/plain."""
+    return version >= (1, 22)
+
+
+def exec_inspect_embeds_container(version: ApiVersion) -> bool:
+    """Whether exec inspect carries the container's whole inspect object.
+
+    The resource puts the current version's object under `Container`; the downgrade walks it with the rest.
+    """
+    return version < (1, 22)
+
+
+def wait_failure_is_empty_body(version: ApiVersion, condition: str) -> bool:
+    """Whether a failed removal is told to a `wait` by no body at all, because its answer has no `Error` yet."""
+    return version < (1, 34) and condition == "removed"
+
+
+def load_reports_progress(version: ApiVersion) -> bool:
+    """Whether image load answers with a stream of JSON messages; older versions answer with nothing."""
+    return version >= (1, 23)

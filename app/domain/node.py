@@ -1,0 +1,26 @@
+"""A compute node: a machine with a stock Docker Engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Node:
+    id: UUID
+    name: str
+    #: unix:///path or tcp://host:port of its engine.
+    url: str
+    #: Where its published ports are reached; "" where they are reached at the service's own address.
+    public_address: str
+    #: The engine's own id: another id at the same address is another machine, or an emptied one.
+    engine_id: str
+    engine_version: str
+    #: The API version that we speak to it.
+    api_version: str
+    state: str
+    cordoned: bool
+    cpus: int
+    memory: int
+    containers: int = 0

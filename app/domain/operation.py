@@ -1,0 +1,37 @@
+"""An operation: the intent that is committed before the first engine call, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class OperationKind(StrEnum):
+    CREATE = "create"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    KILL = "kill"
+    RENAME = "rename"
+    REMOVE = "remove"
+    NETWORK = "network"
+
+
+class OperationState(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True)
+class Operation:
+    id: UUID
+    kind: OperationKind
+    account_id: UUID
+    #: The container or network that it is about.
+    target: str
+    node_id: UUID
+    process_id: UUID
+    detail: dict[str, Any]

@@ -1,0 +1,42 @@
+"""An engine's refusal -> our kind of error.
+
+Engine messages are Docker's own words and mostly fit the tenant as they are, but they name the engine's objects: ids,
+`c-<uuid>` names, host paths. `scrub` replaces what the caller knows and blanks the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app import errors
+
+_KINDS: dict[int, type[errors.Error]] = {
+    304: errors.NotModified,
+    400: errors.InvalidParameter,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    501: errors.NotImplemented,
+    503: errors.Unavailable,
+}
+
+_OUR_NAMES = re.compile(r"\b[cnv]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_BRIDGES = re.compile(r"\bbr-[0-9a-f]{12}\b")
+_HOST_PATHS = re.compile(r"/(?:var/lib|run|var/run|tmp|etc)/[^\s:\"']*(?:docker|containerd|overlay2)[^\s:\"']*")
+
+
+def from_status(status: int, message: str) -> errors.Error:
+    """The kind for an engine's status (moby `daemon/server/httpstatus`); unknown ones are Internal."""
+    return _KINDS.get(status, errors.Internal)(message)
+
+
+def scrub(message: str, names: Mapping[str, str]) -> str:
+    """`message` with each key of `names` (engine ids and names, longest first) replaced by the tenant's word for it."""
+    for engine_word in sorted(names, key=len, reverse=True):
+        if engine_word:
+            message = message.replace(engine_word, names[engine_word])
+    message = _OUR_NAMES.sub("(object)", message)
+    message = _BRIDGES.sub("(bridge)", message)
+    return _HOST_PATHS.sub("(path)", message)

@@ -1,0 +1,123 @@
+"""Accounts, their keys, and what they have used of their quota."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, insert, select, text, update
+
+from app.domain.account import Account, AccountKey
+from app.store.session import Transaction
+from app.store.tables import account_keys, accounts, revoked_certificates
+
+_COLUMNS = (
+    accounts.c.id,
+    accounts.c.login,
+    accounts.c.disabled_at,
+    accounts.c.max_containers,
+    accounts.c.max_memory,
+    accounts.c.max_nano_cpus,
+    accounts.c.used_containers,
+    accounts.c.used_memory,
+    accounts.c.used_nano_cpus,
+)
+
+
+def _account(row: Row) -> Account:
+    return Account(row.id, row.login, row.disabled_at is not None, *row[3:])
+
+
+def find_by_login(tx: Transaction, login: str) -> Account | None:
+    row = tx.execute(select(*_COLUMNS).where(accounts.c.login == login)).one_or_none()
+    return _account(row) if row else None
+
+
+def find_by_key(tx: Transaction, login: str, fingerprint: str) -> Account | None:
+    """The account of this login, if the key is registered there."""
+    query = (
+        select(*_COLUMNS)
+        .join(account_keys, account_keys.c.account_id == accounts.c.id)
+        .where(accounts.c.login == login, account_keys.c.fingerprint == fingerprint)
+    )
+    row = tx.execute(query).one_or_none()
+    return _account(row) if row else None
+
+
+def list_all(tx: Transaction) -> list[Account]:
+    return [_account(row) for row in tx.execute(select(*_COLUMNS).order_by(accounts.c.login))]
+
+
+def add(tx: Transaction, login: str) -> UUID:
+    """Raises UniqueViolation where the login is taken."""
+    return tx.execute(insert(accounts).values(login=login).returning(accounts.c.id)).scalar_one()
+
+
+def set_disabled(tx: Transaction, login: str, disabled: bool) -> bool:
+    values = {"disabled_at": func.now() if disabled else None}
+    return tx.execute(update(accounts).where(accounts.c.login == login).values(**values)).rowcount == 1
+
+
+def set_quota(tx: Transaction, login: str, **limits: int) -> bool:
+    """`limits`: max_containers, max_memory, max_nano_cpus."""
+    return tx.execute(update(accounts).where(accounts.c.login == login).values(**limits)).rowcount == 1
+
+
+def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> bool:
+    """Count one more container, in one guarded statement: parallel creates cannot pass the quota together."""
+    statement = text(
+        """
+        UPDATE accounts SET used_containers = used_containers + 1, used_memory = used_memory + :memory,
+               used_nano_cpus = used_nano_cpus + :nano_cpus
+        WHERE id = :id AND used_containers + 1 <= max_containers AND used_memory + :memory <= max_memory
+          AND used_nano_cpus + :nano_cpus <= max_nano_cpus
+        """
+    )
+    return tx.execute(statement, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}).rowcount == 1
+
+
+def release(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> None:
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(
+            used_containers=accounts.c.used_containers - 1,
+            used_memory=accounts.c.used_memory - memory,
+            used_nano_cpus=accounts.c.used_nano_cpus - nano_cpus,
+        )
+    )
+
+
+def add_key(tx: Transaction, account_id: UUID, name: str, fingerprint: str, public_key: str) -> UUID:
+    """Raises UniqueViolation where the account has the key already."""
+    values = {"account_id": account_id, "name": name, "fingerprint": fingerprint, "public_key": public_key}
+    return tx.execute(insert(account_keys).values(**values).returning(account_keys.c.id)).scalar_one()
+
+
+def list_keys(tx: Transaction, account_id: UUID) -> list[AccountKey]:
+    query = (
+        select(account_keys.c.id, account_keys.c.name, account_keys.c.fingerprint, account_keys.c.public_key)
+        .where(account_keys.c.account_id == account_id)
+        .order_by(account_keys.c.created_at)
+    )
+    return [AccountKey(*row) for row in tx.execute(query)]
+
+
+def remove_key(tx: Transaction, account_id: UUID, fingerprint: str) -> bool:
+    statement = delete(account_keys).where(
+        account_keys.c.account_id == account_id, account_keys.c.fingerprint == fingerprint
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def is_revoked(tx: Transaction, serial: str) -> bool:
+    return tx.execute(select(revoked_certificates.c.serial).where(revoked_certificates.c.serial == serial)).first() is not None
+
+
+def keys_in_use(tx: Transaction, pairs: set[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    """Those of `pairs` (account id, fingerprint) that are registered and belong to an enabled account."""
+    query = (
+        select(account_keys.c.account_id, account_keys.c.fingerprint)
+        .join(accounts, accounts.c.id == account_keys.c.account_id)
+        .where(accounts.c.disabled_at.is_(None), account_keys.c.account_id.in_({account for account, _ in pairs}))
+    )
+    return {(row.account_id, row.fingerprint) for row in tx.execute(query)} & pairs

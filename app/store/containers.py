@@ -1,0 +1,259 @@
+"""Containers. Every function takes the account; only the observer's reads go by node or id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, insert, select, text, update
+
+from app.domain.container import Container
+from app.domain.container_filter import Candidate
+from app.domain.container_state import ContainerState
+from app.domain.volume import Volume
+from app.errors import NotFound
+from app.store.session import Transaction
+from app.store.tables import container_ports, container_volumes, containers, volumes
+
+_COLUMNS = (
+    containers.c.id,
+    containers.c.uuid,
+    containers.c.account_id,
+    containers.c.name,
+    containers.c.node_id,
+    containers.c.state,
+    containers.c.version,
+    containers.c.image_id,
+    containers.c.image,
+    containers.c.spec,
+    containers.c.auto_remove,
+    containers.c.tty,
+    containers.c.package,
+    containers.c.memory,
+    containers.c.nano_cpus,
+    containers.c.created_at,
+    containers.c.started_at,
+    containers.c.finished_at,
+    containers.c.exit_code,
+    containers.c.health,
+    containers.c.inspect,
+)
+
+#: Rows that the tenant sees: not those between the intent and the engine's answer.
+_VISIBLE = containers.c.state != ContainerState.CREATING
+
+
+def _container(row: Row) -> Container:
+    return Container(*row[:5], ContainerState(row.state), *row[6:])
+
+
+def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
+    """By full id, else exact name, else unique id prefix, all within the account (dockerd's order).
+
+    Raises NotFound with dockerd's words; the same for what is not there, not yours, and ambiguous below one account.
+    """
+    mine = select(*_COLUMNS).where(containers.c.account_id == account_id, _VISIBLE)
+    wanted = id_or_name.removeprefix("/")
+    if len(wanted) == 64 and (row := tx.execute(mine.where(containers.c.id == wanted)).first()):
+        return _container(row)
+    if row := tx.execute(mine.where(containers.c.name == wanted)).first():
+        return _container(row)
+    if wanted and all(c in "0123456789abcdef" for c in wanted):
+        rows = tx.execute(mine.where(containers.c.id.startswith(wanted, autoescape=True)).limit(2)).all()
+        if len(rows) == 1:
+            return _container(rows[0])
+        if rows:
+            raise NotFound(f"Multiple IDs found with provided prefix: {wanted}")
+    raise NotFound(f"No such container: {id_or_name}")
+
+
+def find_by_id(tx: Transaction, container_id: str) -> Container | None:
+    """For the observer, and for a service that has resolved the id for its account."""
+    row = tx.execute(select(*_COLUMNS).where(containers.c.id == container_id)).first()
+    return _container(row) if row else None
+
+
+def ids_on_node(tx: Transaction, node_id: UUID) -> dict[str, ContainerState]:
+    query = select(containers.c.id, containers.c.state).where(containers.c.node_id == node_id)
+    return {row.id: ContainerState(row.state) for row in tx.execute(query)}
+
+
+def insert_new(tx: Transaction, **values: Any) -> None:
+    """Raises UniqueViolation("uq_containers_account_id_name") where the name is taken."""
+    tx.execute(insert(containers).values(state=ContainerState.CREATING, **values))
+
+
+def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:
+    """Write what was seen on the engine, unless somebody has written since `container` was read."""
+    statement = (
+        update(containers)
+        .where(containers.c.id == container.id, containers.c.version == container.version)
+        .values(version=container.version + 1, **values)
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def begin_removal(tx: Transaction, container: Container) -> bool:
+    """True where this caller is the one who removes."""
+    statement = (
+        update(containers)
+        .where(
+            containers.c.id == container.id,
+            containers.c.version == container.version,
+            containers.c.state != ContainerState.REMOVING,
+        )
+        .values(state=ContainerState.REMOVING, version=container.version + 1)
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def rename(tx: Transaction, container: Container, name: str) -> None:
+    """Raises UniqueViolation where the name is taken."""
+    statement = update(containers).where(containers.c.id == container.id)
+    tx.execute(statement.values(name=name, version=containers.c.version + 1))
+
+
+def remove(tx: Transaction, container_id: str) -> Row | None:
+    """Delete the row. The (account_id, memory, nano_cpus) to give back, or None where it is gone already."""
+    statement = delete(containers).where(containers.c.id == container_id)
+    columns = (containers.c.account_id, containers.c.memory, containers.c.nano_cpus)
+    return tx.execute(statement.returning(*columns)).first()
+
+
+def find_name_owner(tx: Transaction, account_id: UUID, name: str) -> str | None:
+    """The id of the container that has the name."""
+    query = select(containers.c.id).where(containers.c.account_id == account_id, containers.c.name == name)
+    return tx.execute(query).scalar_one_or_none()
+
+
+# -- lists -------------------------------------------------------------------------------------------------------
+
+
+def list_plain(tx: Transaction, account_id: UUID, *, active_only: bool, limit: int) -> Sequence[Row]:
+    """(state, started_at, finished_at, exit_code, health, list_head, list_tail), newest first; no limit where it is 0."""
+    statement = """
+        SELECT state, started_at, finished_at, exit_code, health, list_head, list_tail FROM containers
+        WHERE account_id = %(account)s AND state <> 'creating' AND list_head IS NOT NULL
+        """
+    if active_only:
+        statement += " AND state IN ('running', 'paused', 'restarting')"
+    statement += " ORDER BY created_at DESC, id"
+    if limit:
+        statement += " LIMIT %(limit)s"
+    # The driver's own statement: a list of thousands spends its time in Python, and nothing here needs composing.
+    return tx.exec_driver_sql(statement, {"account": account_id, "limit": limit}).fetchall()
+
+
+def list_candidates(tx: Transaction, account_id: UUID) -> list[Candidate]:
+    """All of the account's containers with what filters ask about, newest first."""
+    statement = text(
+        """
+        SELECT c.id, c.name, c.state, c.health, c.exit_code, c.image, c.image_id, c.labels, c.created_at, c.started_at,
+               c.finished_at, c.list_head, c.list_tail, c.inspect #> '{NetworkSettings,Networks}' AS networks,
+               c.inspect #> '{NetworkSettings,Ports}' AS ports, c.inspect #> '{Config,ExposedPorts}' AS exposed,
+               c.inspect -> 'Mounts' AS mounts
+        FROM containers c
+        WHERE c.account_id = :account AND c.state <> 'creating' AND c.list_head IS NOT NULL
+        ORDER BY c.created_at DESC, c.id
+        """
+    )
+    return [Candidate(**row._mapping) for row in tx.execute(statement, {"account": account_id})]
+
+
+def count_by_state(tx: Transaction, account_id: UUID) -> dict[str, int]:
+    query = select(containers.c.state, func.count()).where(containers.c.account_id == account_id, _VISIBLE)
+    return {row[0]: row[1] for row in tx.execute(query.group_by(containers.c.state))}
+
+
+class PortTaken(Exception):
+    """Another container, of whatever account, has this port of the node."""
+
+    def __init__(self, host_port: int) -> None:
+        super().__init__(host_port)
+        self.host_port = host_port
+
+
+# -- ports and volumes -------------------------------------------------------------------------------------------
+
+
+def reserve_port(
+    tx: Transaction, node_id: UUID, protocol: str, host_port: int, container_id: str, container_port: int
+) -> None:
+    """Raises PortTaken where another container has the port on this node."""
+    statement = text(
+        """
+        INSERT INTO container_ports (node_id, protocol, host_port, container_id, container_port)
+        VALUES (:node, :protocol, :host, :container, :port)
+        ON CONFLICT ON CONSTRAINT pk_container_ports DO UPDATE SET container_port = excluded.container_port
+        WHERE container_ports.container_id = excluded.container_id
+        """
+    )
+    values = {"node": node_id, "protocol": protocol, "host": host_port, "container": container_id}
+    if tx.execute(statement, {**values, "port": container_port}).rowcount == 0:
+        raise PortTaken(host_port)
+
+
+def release_ports(tx: Transaction, container_id: str, *, keep: set[tuple[str, int]] = frozenset()) -> None:  # type: ignore[assignment]
+    """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
+    mine = select(container_ports.c.protocol, container_ports.c.host_port).where(
+        container_ports.c.container_id == container_id
+    )
+    for protocol, host_port in set(map(tuple, tx.execute(mine))) - set(keep):
+        tx.execute(
+            delete(container_ports).where(
+                container_ports.c.container_id == container_id,
+                container_ports.c.protocol == protocol,
+                container_ports.c.host_port == host_port,
+            )
+        )
+
+
+def record_volume(
+    tx: Transaction, container: Container, target: str, engine_name: str, *, anonymous: bool, new_uuid: UUID
+) -> None:
+    """The container mounts the node's volume `engine_name` at `target`; an anonymous one is recorded on first sight."""
+    if anonymous:
+        statement = text(
+            """
+            INSERT INTO volumes (id, account_id, name, node_id, engine_name, anonymous)
+            VALUES (:id, :account, :name, :node, :name, true) ON CONFLICT DO NOTHING
+            """
+        )
+        values = {"id": new_uuid, "account": container.account_id, "name": engine_name, "node": container.node_id}
+        tx.execute(statement, values)
+    statement = text(
+        """
+        INSERT INTO container_volumes (container_id, target, volume_id)
+        SELECT :container, :target, v.id FROM volumes v WHERE v.node_id = :node AND v.engine_name = :name
+        ON CONFLICT (container_id, target) DO NOTHING
+        """
+    )
+    values = {"container": container.id, "target": target, "node": container.node_id, "name": engine_name}
+    tx.execute(statement, values)
+
+
+def anonymous_volumes(tx: Transaction, container_id: str) -> list[Volume]:
+    """Anonymous volumes of this container that no other container mounts."""
+    others = (
+        select(container_volumes.c.volume_id)
+        .where(container_volumes.c.volume_id == volumes.c.id, container_volumes.c.container_id != container_id)
+        .exists()
+    )
+    query = (
+        select(volumes.c.id, volumes.c.account_id, volumes.c.name, volumes.c.node_id, volumes.c.engine_name)
+        .join(container_volumes, container_volumes.c.volume_id == volumes.c.id)
+        .where(container_volumes.c.container_id == container_id, volumes.c.anonymous, ~others)
+        .distinct()
+    )
+    return [Volume(*row, anonymous=True) for row in tx.execute(query)]
+
+
+def volume_names(tx: Transaction, container_id: str) -> dict[str, str]:
+    """Engine name -> the tenant's name, of the volumes that the container mounts."""
+    query = (
+        select(volumes.c.engine_name, volumes.c.name)
+        .join(container_volumes, container_volumes.c.volume_id == volumes.c.id)
+        .where(container_volumes.c.container_id == container_id)
+    )
+    return {row.engine_name: row.name for row in tx.execute(query)}

@@ -1,0 +1,47 @@
+"""Exec instances. The id that the tenant sees is ours; the engine's stays behind it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert, select
+
+from app.errors import NotFound
+from app.store.session import Transaction
+from app.store.tables import containers, execs
+
+
+@dataclass(frozen=True)
+class Exec:
+    id: str
+    container_id: str
+    engine_exec_id: str
+    node_id: UUID
+
+
+def add(tx: Transaction, container_id: str, engine_exec_id: str, detach_keys: str) -> str:
+    exec_id = secrets.token_hex(32)
+    values = {"id": exec_id, "container_id": container_id, "engine_exec_id": engine_exec_id}
+    tx.execute(insert(execs).values(**values, detach_keys=detach_keys))
+    return exec_id
+
+
+def get(tx: Transaction, account_id: UUID, exec_id: str) -> Exec:
+    """Raises NotFound with dockerd's words."""
+    query = (
+        select(execs.c.id, execs.c.container_id, execs.c.engine_exec_id, containers.c.node_id)
+        .join(containers, containers.c.id == execs.c.container_id)
+        .where(execs.c.id == exec_id, containers.c.account_id == account_id)
+    )
+    row = tx.execute(query).first()
+    if row is None:
+        raise NotFound(f"No such exec instance: {exec_id}")
+    return Exec(*row)
+
+
+def list_of(tx: Transaction, container_id: str) -> dict[str, str]:
+    """Engine exec id -> our id, of one container."""
+    query = select(execs.c.engine_exec_id, execs.c.id).where(execs.c.container_id == container_id)
+    return {row.engine_exec_id: row.id for row in tx.execute(query)}

@@ -1,0 +1,65 @@
+"""Nodes, and which observer follows which."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, or_, select, text, update
+
+from app.domain.node import Node
+from app.store.session import Transaction
+from app.store.tables import containers, nodes
+
+_COLUMNS = (
+    nodes.c.id,
+    nodes.c.name,
+    nodes.c.url,
+    nodes.c.public_address,
+    nodes.c.engine_id,
+    nodes.c.engine_version,
+    nodes.c.api_version,
+    nodes.c.state,
+    nodes.c.cordoned,
+    nodes.c.cpus,
+    nodes.c.memory,
+)
+
+
+def _node(row: Row) -> Node:
+    return Node(*row)
+
+
+def get(tx: Transaction, node_id: UUID) -> Node:
+    return _node(tx.execute(select(*_COLUMNS).where(nodes.c.id == node_id)).one())
+
+
+def list_all(tx: Transaction) -> list[Node]:
+    """All nodes with the number of their containers, by name."""
+    count = select(func.count()).where(containers.c.node_id == nodes.c.id).scalar_subquery()
+    return [_node(row) for row in tx.execute(select(*_COLUMNS, count).order_by(nodes.c.name))]
+
+
+def add(tx: Transaction, **values: object) -> UUID:
+    """Raises UniqueViolation where the name or the url is taken."""
+    return tx.execute(insert(nodes).values(state="up", **values).returning(nodes.c.id)).scalar_one()
+
+
+def set_engine(tx: Transaction, node_id: UUID, **values: object) -> None:
+    """What an engine says of itself: engine_version, api_version, cpus, memory, public_address."""
+    tx.execute(update(nodes).where(nodes.c.id == node_id).values(**values))
+
+
+def set_state(tx: Transaction, node_id: UUID, state: str) -> None:
+    values = {"state": state, "seen_at": func.now()} if state == "up" else {"state": state}
+    tx.execute(update(nodes).where(nodes.c.id == node_id).values(**values))
+
+
+def lease(tx: Transaction, node_id: UUID, process_id: UUID, seconds: int) -> bool:
+    """Take or renew the right to follow a node, by the database's clock. False where another observer has it."""
+    free = or_(nodes.c.lease_process_id == process_id, nodes.c.lease_until.is_(None), nodes.c.lease_until < func.now())
+    statement = (
+        update(nodes)
+        .where(nodes.c.id == node_id, free)
+        .values(lease_process_id=process_id, lease_until=text("now() + make_interval(secs => :s)").bindparams(s=seconds))
+    )
+    return tx.execute(statement).rowcount == 1

@@ -1,0 +1,86 @@
+"""Operations: intents and their ends. Every write names the process that holds the operation, so that one whose
+operation was taken over cannot end it any more."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, select, text, update
+
+from app.domain.operation import Operation, OperationKind, OperationState
+from app.store.session import Transaction
+from app.store.tables import operations
+
+_COLUMNS = (
+    operations.c.id,
+    operations.c.kind,
+    operations.c.account_id,
+    operations.c.target,
+    operations.c.node_id,
+    operations.c.process_id,
+    operations.c.detail,
+)
+
+
+def _operation(row: Any) -> Operation:
+    return Operation(row.id, OperationKind(row.kind), *row[2:])
+
+
+def open_(
+    tx: Transaction,
+    kind: OperationKind,
+    *,
+    account_id: UUID,
+    target: str,
+    node_id: UUID,
+    process_id: UUID,
+    detail: dict[str, Any] | None = None,
+) -> UUID:
+    """Record the intent; commit before the first engine call."""
+    operation_id = uuid4()
+    values = {"id": operation_id, "kind": kind, "account_id": account_id, "target": target, "node_id": node_id}
+    tx.execute(insert(operations).values(**values, process_id=process_id, detail=detail or {}))
+    return operation_id
+
+
+def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationState, error: str = "") -> bool:
+    """False where the operation is no longer this process's: another one has taken it over."""
+    statement = (
+        update(operations)
+        .where(operations.c.id == operation_id, operations.c.process_id == process_id, operations.c.state == "pending")
+        .values(state=state, error=error[:500], finished_at=func.now())
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Operation]:
+    """Pending operations whose process gave no sign of life for `silent_seconds`; they are this process's now."""
+    statement = text(
+        """
+        UPDATE operations o SET process_id = :me
+        WHERE o.state = 'pending' AND o.process_id <> :me AND NOT EXISTS (
+            SELECT FROM processes p
+            WHERE p.id = o.process_id AND p.heartbeat_at > now() - make_interval(secs => :seconds))
+        RETURNING o.id, o.kind, o.account_id, o.target, o.node_id, o.process_id, o.detail
+        """
+    )
+    return [_operation(row) for row in tx.execute(statement, {"me": process_id, "seconds": silent_seconds})]
+
+
+def list_held(tx: Transaction, process_id: UUID) -> list[Operation]:
+    """Pending operations that this process took over or began."""
+    query = select(*_COLUMNS).where(operations.c.process_id == process_id, operations.c.state == "pending")
+    return [_operation(row) for row in tx.execute(query)]
+
+
+def state_of(tx: Transaction, operation_id: UUID) -> OperationState | None:
+    found = tx.execute(select(operations.c.state).where(operations.c.id == operation_id)).scalar_one_or_none()
+    return OperationState(found) if found else None
+
+
+def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
+    query = select(operations.c.id).where(
+        operations.c.target == target, operations.c.kind == kind, operations.c.state == "pending"
+    )
+    return tx.execute(query).first() is not None

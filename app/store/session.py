@@ -1,0 +1,64 @@
+"""Transactions. A service opens one, calls store functions with it, and leaves it before it calls an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.errors import Unavailable
+
+Transaction = Connection
+
+
+class UniqueViolation(Exception):
+    """A unique constraint said no. `constraint` is its name."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+class Store:
+    """The database. Make it after a fork: connections must not be shared between processes."""
+
+    def __init__(self, url: str, *, pool: int = 16) -> None:
+        self._engine = create_engine(
+            url,
+            pool_size=pool,
+            max_overflow=4,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A transaction: commits when the block ends, rolls back when it raises.
+
+        Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError as error:
+            diag: Any = getattr(error.orig, "diag", None)
+            if getattr(error.orig, "pgcode", "") == "23505":
+                raise UniqueViolation(diag.constraint_name) from error
+            raise
+        except (OperationalError, PoolTimeout) as error:
+            raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
+            raise
+
+    def close(self) -> None:
+        self._engine.dispose()

@@ -1,0 +1,30 @@
+"""Runs migrations against SDC_DATABASE_URL. A lock that is not to be had within 5 s fails the migration, not the service."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, text
+
+from app.store.tables import metadata
+
+
+def run() -> None:
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        _migrate(connection)
+        return
+    with create_engine(os.environ["SDC_DATABASE_URL"]).connect() as connection:
+        _migrate(connection)
+
+
+def _migrate(connection) -> None:
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.commit()
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()
