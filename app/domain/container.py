@@ -38,6 +38,7 @@ class Container:
     health: str
     #: The last inspect that was seen, as the tenant sees it; None before the first.
     inspect: dict[str, Any] | None
+    engine_id: str = ""
 
     @property
     def engine_name(self) -> str:

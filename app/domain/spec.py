@@ -20,7 +20,11 @@ class VolumeMount:
     read_only: bool = False
     no_copy: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    #: A path inside the volume; needs an engine with API 1.45 (an older one would mount the whole volume).
     subpath: str = ""
+    #: "" is the default driver; `size` in bytes is the driver's option of that name, 0 where none was given.
+    driver: str = ""
+    size: int = 0
     #: Where the request named it: "Binds", "Mounts" or "Volumes"; inspect shows it in the same place.
     origin: str = "Mounts"
 
@@ -54,7 +58,7 @@ class Namespace:
     """A namespace mode: kind is "" (default), "none", "private", "shareable", "container" or "network"."""
 
     kind: str = ""
-    #: The container or network as the tenant wrote it, for kinds "container" and "network".
+    #: The container (without a leading slash) or network as the tenant wrote it, for kinds "container" and "network".
     ref: str = ""
 
 
@@ -97,11 +101,15 @@ class ContainerSpec:
     #: Without its slash; None where the tenant gave none (the service then makes one).
     name: str | None = None
     platform: str = ""
-    #: Docker's `Config` at API 1.44 with decided, typed values. Image, Volumes and MacAddress are not in it; ExposedPorts is expanded.
+    #: Docker's `Config` at API 1.44 with decided, typed values. Image, Volumes and MacAddress are not in it, nor is the
+    #: package's label. Hostname to Labels are always there (Cmd and Entrypoint None where none was given);
+    #: ExposedPorts, with ranges expanded and published ports added, Healthcheck, Shell, StopSignal, StopTimeout and
+    #: NetworkDisabled only where given.
     config: dict[str, Any] = field(default_factory=dict)
     #: Docker's `HostConfig` at API 1.44, decided values that need no resolving and are no resource limit:
     #: RestartPolicy, AutoRemove, LogConfig, CapAdd, CapDrop, Dns, DnsOptions, DnsSearch, ExtraHosts, GroupAdd,
     #: ReadonlyRootfs, SecurityOpt, ShmSize, Sysctls, Ulimits, Init, OomScoreAdj, ConsoleSize, CgroupnsMode, Runtime.
+    #: RestartPolicy, AutoRemove, LogConfig, ShmSize and CgroupnsMode are always there, the others where given.
     host: dict[str, Any] = field(default_factory=dict)
     volumes: tuple[VolumeMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()

@@ -144,4 +144,3 @@ class Engine:
 
     def remove_volume(self, name: str) -> None:
         self._client.json("DELETE", f"/volumes/{name}", query={"force": "1"}, timeout=60)
-

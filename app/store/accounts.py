@@ -110,7 +110,10 @@ def remove_key(tx: Transaction, account_id: UUID, fingerprint: str) -> bool:
 
 
 def is_revoked(tx: Transaction, serial: str) -> bool:
-    return tx.execute(select(revoked_certificates.c.serial).where(revoked_certificates.c.serial == serial)).first() is not None
+    return (
+        tx.execute(select(revoked_certificates.c.serial).where(revoked_certificates.c.serial == serial)).first()
+        is not None
+    )
 
 
 def keys_in_use(tx: Transaction, pairs: set[tuple[UUID, str]]) -> set[tuple[UUID, str]]:

@@ -38,6 +38,7 @@ _COLUMNS = (
     containers.c.exit_code,
     containers.c.health,
     containers.c.inspect,
+    containers.c.engine_id,
 )
 
 #: Rows that the tenant sees: not those between the intent and the engine's answer.
@@ -194,6 +195,22 @@ def reserve_port(
         raise PortTaken(host_port)
 
 
+def hold_port(
+    tx: Transaction, node_id: UUID, protocol: str, host_port: int, container_id: str, container_port: int
+) -> None:
+    """Record what an engine has bound. The engine is right: a row of a container that it no longer runs gives way."""
+    statement = text(
+        """
+        INSERT INTO container_ports (node_id, protocol, host_port, container_id, container_port)
+        VALUES (:node, :protocol, :host, :container, :port)
+        ON CONFLICT ON CONSTRAINT pk_container_ports
+        DO UPDATE SET container_id = excluded.container_id, container_port = excluded.container_port
+        """
+    )
+    values = {"node": node_id, "protocol": protocol, "host": host_port, "container": container_id}
+    tx.execute(statement, {**values, "port": container_port})
+
+
 def release_ports(tx: Transaction, container_id: str, *, keep: set[tuple[str, int]] = frozenset()) -> None:  # type: ignore[assignment]
     """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
     mine = select(container_ports.c.protocol, container_ports.c.host_port).where(
@@ -247,6 +264,10 @@ def anonymous_volumes(tx: Transaction, container_id: str) -> list[Volume]:
         .distinct()
     )
     return [Volume(*row, anonymous=True) for row in tx.execute(query)]
+
+
+def forget_volume(tx: Transaction, volume_id: UUID) -> None:
+    tx.execute(delete(volumes).where(volumes.c.id == volume_id))
 
 
 def volume_names(tx: Transaction, container_id: str) -> dict[str, str]:

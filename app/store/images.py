@@ -69,9 +69,7 @@ def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
     image_id = _find(tx, account_id, name)
     rows = tx.execute(
         select(images.c.id, images.c.size, images.c.inspect, image_names.c.repository, image_names.c.reference)
-        .outerjoin(
-            image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id)
-        )
+        .outerjoin(image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id))
         .where(images.c.id == image_id)
         .order_by(image_names.c.repository, image_names.c.reference)
     ).all()
@@ -114,11 +112,11 @@ def list_mine(tx: Transaction, account_id: UUID) -> list[Image]:
     rows = tx.execute(
         select(images.c.id, images.c.size, images.c.inspect, image_names.c.repository, image_names.c.reference)
         .join(account_images, account_images.c.image_id == images.c.id)
-        .outerjoin(
-            image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id)
-        )
+        .outerjoin(image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id))
         .where(account_images.c.account_id == account_id)
-        .order_by(images.c.created_at.desc().nulls_last(), images.c.id, image_names.c.repository, image_names.c.reference)
+        .order_by(
+            images.c.created_at.desc().nulls_last(), images.c.id, image_names.c.repository, image_names.c.reference
+        )
     )
     found: dict[str, Image] = {}
     for row in rows:

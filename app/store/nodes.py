@@ -60,6 +60,8 @@ def lease(tx: Transaction, node_id: UUID, process_id: UUID, seconds: int) -> boo
     statement = (
         update(nodes)
         .where(nodes.c.id == node_id, free)
-        .values(lease_process_id=process_id, lease_until=text("now() + make_interval(secs => :s)").bindparams(s=seconds))
+        .values(
+            lease_process_id=process_id, lease_until=text("now() + make_interval(secs => :s)").bindparams(s=seconds)
+        )
     )
     return tx.execute(statement).rowcount == 1

@@ -84,3 +84,11 @@ def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
         operations.c.target == target, operations.c.kind == kind, operations.c.state == "pending"
     )
     return tx.execute(query).first() is not None
+
+
+def hand_over(tx: Transaction, operation_id: UUID, process_id: UUID, to: UUID) -> None:
+    tx.execute(
+        update(operations)
+        .where(operations.c.id == operation_id, operations.c.process_id == process_id, operations.c.state == "pending")
+        .values(process_id=to)
+    )

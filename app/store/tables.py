@@ -199,6 +199,9 @@ containers = Table(
     metadata,
     Column("id", Text, primary_key=True, comment="64 hex digits: the uuid and 32 random ones; what the tenant sees"),
     Column("uuid", UUID(as_uuid=True), nullable=False, unique=True, comment="the engine's container is c-<uuid>"),
+    Column(
+        "engine_id", Text, nullable=False, server_default="", comment="the engine's own id of it; no tenant sees it"
+    ),
     Column("account_id", ForeignKey("accounts.id"), nullable=False, comment="owner"),
     Column("name", Text, nullable=False, comment="the tenant's name, unique in the account"),
     Column("node_id", ForeignKey("nodes.id"), nullable=False, comment="where it runs"),
@@ -257,7 +260,9 @@ volumes = Table(
     Column("account_id", ForeignKey("accounts.id"), nullable=False, comment="owner"),
     Column("name", Text, nullable=False, comment="the tenant's name, unique in the account"),
     Column("node_id", ForeignKey("nodes.id"), nullable=False, comment="node that has its data"),
-    Column("engine_name", Text, nullable=False, comment="name on the engine: v-<uuid>, or the engine's own if anonymous"),
+    Column(
+        "engine_name", Text, nullable=False, comment="name on the engine: v-<uuid>, or the engine's own if anonymous"
+    ),
     Column("anonymous", Boolean, nullable=False, comment="true = made for one container, gone with it"),
     Column("labels", JSONB, nullable=False, server_default="{}", comment="labels"),
     _now("created_at", "when it was made"),
@@ -309,4 +314,3 @@ operations = Table(
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
     comment="Every change to an engine, committed as an intent before the first engine call.",
 )
-

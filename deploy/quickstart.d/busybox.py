@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import subprocess
 import tarfile
 from pathlib import Path
@@ -19,7 +20,7 @@ _FOLDERS = ["bin", "dev", "etc", "home", "lib", "proc", "root", "sbin", "sys", "
 _FOLDERS += ["var", "var/spool", "var/spool/mail", "var/www"]
 _MODES = {"root": 0o700, "tmp": 0o1777}
 
-_PASSWD = """\
+_USERS = """\
 root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/usr/sbin:/bin/false
 bin:x:2:2:bin:/bin:/bin/false
@@ -96,7 +97,7 @@ def _layer(busybox: Path) -> bytes:
         # Scripts ask for it there.
         _add_link(tar, "usr/bin/env", "../../bin/env", tarfile.SYMTYPE)
         for name, text in (
-            ("etc/passwd", _PASSWD),
+            ("etc/passwd", _USERS),
             ("etc/group", _GROUP),
             ("etc/nsswitch.conf", _NSSWITCH),
         ):
@@ -106,8 +107,6 @@ def _layer(busybox: Path) -> bytes:
 
 
 def _architecture() -> str:
-    import platform
-
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(platform.machine(), platform.machine())
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def make_ca_and_server(stack: Stack) -> None:
         return
     ca = x509.load_pem_x509_certificate(ca_pem.read_bytes())
     ca_key = serialization.load_pem_private_key(ca_key_path.read_bytes(), password=None)
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise Stop(f"{ca_key_path} is not an elliptic curve key.")
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_name("my.triton"), ca.subject, key)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -89,8 +91,6 @@ def make_account(stack: Stack, login: str) -> bool:
 
 def export_lines(stack: Stack, login: str) -> list[str]:
     """What a shell needs to use the account."""
-    import shlex
-
     values = environment(stack, login)
     return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
 

@@ -14,7 +14,7 @@ from stack import MARK
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     doing: str,
     env: Mapping[str, str] | None = None,
@@ -25,9 +25,7 @@ def run(
     """Standard output of `command`. Raises Stop with what it said when it fails or is not done in time."""
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(
-            words, input=stdin, capture_output=True, env=env, cwd=cwd, timeout=timeout, check=False
-        )
+        done = subprocess.run(words, input=stdin, capture_output=True, env=env, cwd=cwd, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         raise Stop(f"{doing}: not done after {timeout:.0f} s.") from None
     except OSError as error:
@@ -46,7 +44,7 @@ def succeeds(*words: str | Path) -> bool:
 
 def own_processes(home: Path, namespace: Path) -> list[int]:
     """Process ids that bear our mark, live in the private engine's mount namespace, or descend from such."""
-    mark = f"{MARK}={home}".encode()
+    mark, nginx = f"{MARK}={home}".encode(), b"-c %b/nginx/" % bytes(home)
     try:
         engine_namespace = namespace.stat().st_ino if namespace.exists() else 0
     except OSError:
@@ -59,12 +57,10 @@ def own_processes(home: Path, namespace: Path) -> list[int]:
         pid = int(entry.name)
         try:
             parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                own.add(pid)
+            marked = mark in (entry / "environ").read_bytes().split(b"\0")
             # nginx writes its title over its environment, but the title names its configuration file.
-            elif str(home / "nginx").encode() in (entry / "cmdline").read_bytes():
-                own.add(pid)
-            elif engine_namespace and (entry / "ns" / "mnt").stat().st_ino == engine_namespace:
+            is_nginx = nginx in (entry / "cmdline").read_bytes()
+            if marked or is_nginx or (entry / "ns" / "mnt").stat().st_ino == engine_namespace:
                 own.add(pid)
         except (OSError, IndexError, ValueError):
             continue  # It ended while we looked.

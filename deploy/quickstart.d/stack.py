@@ -27,6 +27,9 @@ LOGIN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.@-]{0,63}")
 #: Unix socket paths end at 107 bytes, and a private engine's containerd adds the longest tail to the home.
 LONGEST_HOME = 60
 
+#: User and group of nginx's worker processes on Debian.
+NGINX_USER = "www-data"
+
 #: Every process that this command starts inherits this variable: `down` ends what bears it, and nothing else.
 MARK = "SDC_QUICKSTART_PART_OF"
 
@@ -153,7 +156,7 @@ class Stack:
             "SDC_REGISTRY_HOSTS": ",".join(state.registry_hosts),
             "SDC_FLEET": state.fleet,
             "SDC_SOCKET": str(self.app_socket),
-            "SDC_SOCKET_GROUP": "www-data",
+            "SDC_SOCKET_GROUP": NGINX_USER,
             "SDC_RUN_DIR": str(self.app_run),
             # Compiled files stay out of the checkout, which may belong to an ordinary user.
             "PYTHONPYCACHEPREFIX": str(self.home / "pycache"),

@@ -7,7 +7,8 @@ upgrade writes the old default into the request, so that nothing further in asks
 
 The one rule: the body that a change is given is already a copy at its top level, and everything deeper still belongs
 to the caller. So a change sets and deletes keys of `body` freely, and takes deeper objects with `own` or `each`, which
-replace them by copies. Bodies come from clients: a value of an unexpected type is left alone for the resource to refuse.
+replace them by copies. Request bodies come from clients: a value of an unexpected type is left alone, for the policy
+to refuse in its own words.
 """
 
 from __future__ import annotations

@@ -10,9 +10,24 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from app.api.versions import v1_21, v1_22, v1_23, v1_24, v1_25, v1_30, v1_32, v1_34, v1_39, v1_40, v1_41, v1_42, v1_43, v1_44
+from app.api.versions import (
+    v1_21,
+    v1_22,
+    v1_23,
+    v1_24,
+    v1_25,
+    v1_30,
+    v1_32,
+    v1_34,
+    v1_39,
+    v1_40,
+    v1_41,
+    v1_42,
+    v1_43,
+    v1_44,
+)
 from app.api.versions.api_version import ApiVersion
-from app.api.versions.change import Change, Query, own
+from app.api.versions.change import Change, Query
 
 #: All changes, in ascending order of the version that made them.
 CHANGES: tuple[Change, ...] = tuple(
@@ -65,7 +80,7 @@ def _downgrade(changes: tuple[Change, ...], version: ApiVersion, operation: str,
     body = dict(body)
     if operation in EMBEDDED:
         key, inner = EMBEDDED[operation]
-        if own(body, key) is not None:
+        if key in body:
             body[key] = downgrade_response(version, inner, body[key])
     for change in changes:
         change.downgrade_response(body)
@@ -75,7 +90,9 @@ def _downgrade(changes: tuple[Change, ...], version: ApiVersion, operation: str,
 @cache
 def _upgrades(version: ApiVersion, operation: str) -> tuple[Change, ...]:
     return tuple(
-        change for change in applicable(version, operation) if type(change).upgrade_request is not Change.upgrade_request
+        change
+        for change in applicable(version, operation)
+        if type(change).upgrade_request is not Change.upgrade_request
     )
 
 

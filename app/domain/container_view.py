@@ -1,0 +1,262 @@
+"""An engine's inspect of a container -> what the tenant sees, at API 1.44.
+
+Every field is named here; nothing is shown because an engine happened to have it. Engine ids, our engine names, host
+paths and our labels are replaced or left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.domain import durations
+from app.domain.container import Container
+from app.domain.container_state import ContainerState
+
+Json = dict[str, Any]
+
+LABEL_PREFIX = "sdc."
+
+_CONFIG = (
+    "Hostname Domainname User AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce Env Cmd Volumes WorkingDir "
+    "Entrypoint OnBuild"
+).split()
+_CONFIG_OPTIONAL = "ExposedPorts Healthcheck ArgsEscaped NetworkDisabled StopSignal StopTimeout Shell".split()
+
+_HOST_CONFIG = (
+    "ContainerIDFile LogConfig RestartPolicy AutoRemove VolumeDriver ConsoleSize CapAdd CapDrop CgroupnsMode Dns "
+    "DnsOptions DnsSearch ExtraHosts GroupAdd Cgroup OomScoreAdj Privileged ReadonlyRootfs SecurityOpt UTSMode "
+    "UsernsMode ShmSize Runtime Isolation CpuShares Memory NanoCpus BlkioWeight BlkioWeightDevice "
+    "BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota "
+    "CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems Devices DeviceCgroupRules DeviceRequests "
+    "MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit Ulimits CpuCount CpuPercent "
+    "IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths"
+).split()
+_HOST_CONFIG_OPTIONAL = "Tmpfs Init Sysctls StorageOpt Annotations".split()
+
+_STATE = "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt".split()
+
+_ENDPOINT = (
+    "IPAMConfig MacAddress Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DriverOpts"
+).split()
+
+
+@dataclass(frozen=True)
+class Words:
+    """The tenant's word for what an engine calls otherwise."""
+
+    #: Engine network name -> (the tenant's name, the tenant's id)
+    networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    #: Engine volume name -> the tenant's name
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    #: Engine exec id -> our id
+    execs: Mapping[str, str] = field(default_factory=dict)
+    #: Address that published ports are reached at; "" leaves the engine's.
+    public_address: str = ""
+
+
+def inspect(container: Container, seen: Json, words: Words) -> Json:
+    """The answer of GET /containers/{id}/json. `container.spec["HostConfig"]` has the tenant's own words for
+    HostConfig fields that the engine was given otherwise."""
+    state = {key: seen["State"].get(key) for key in _STATE}
+    state["Error"] = ""
+    if container.spec.get("error") and state["Status"] == "created":
+        state["Error"] = container.spec["error"]
+    if seen["State"].get("Health"):
+        state["Health"] = seen["State"]["Health"]
+    view: Json = {
+        "Id": container.id,
+        "Created": seen["Created"],
+        "Path": seen["Path"],
+        "Args": seen["Args"],
+        "State": state,
+        "Image": container.image_id,
+        "ResolvConfPath": "",
+        "HostnamePath": "",
+        "HostsPath": "",
+        "LogPath": "",
+        "Name": f"/{container.name}",
+        "RestartCount": seen["RestartCount"],
+        "Driver": "sdc",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": seen.get("AppArmorProfile", ""),
+        "ExecIDs": [words.execs[e] for e in seen.get("ExecIDs") or [] if e in words.execs] or None,
+        "HostConfig": _host_config(container, seen["HostConfig"]),
+        "GraphDriver": {"Name": "sdc", "Data": None},
+        "Mounts": _mounts(seen, words),
+        "Config": _config(container, seen["Config"]),
+        "NetworkSettings": _network_settings(container, seen, words),
+    }
+    for size in ("SizeRw", "SizeRootFs"):
+        if size in seen:
+            view[size] = seen[size]
+    return view
+
+
+def _config(container: Container, seen: Json) -> Json:
+    config = {key: seen.get(key) for key in _CONFIG}
+    config |= {key: seen[key] for key in _CONFIG_OPTIONAL if seen.get(key)}
+    config["Image"] = container.image
+    config["Labels"] = {k: v for k, v in (seen.get("Labels") or {}).items() if not k.startswith(LABEL_PREFIX)}
+    return config
+
+
+def _host_config(container: Container, seen: Json) -> Json:
+    host = {key: seen.get(key) for key in _HOST_CONFIG}
+    host |= {key: seen[key] for key in _HOST_CONFIG_OPTIONAL if seen.get(key)}
+    host["CgroupParent"] = ""
+    host |= container.spec.get("HostConfig", {})
+    return host
+
+
+def _mounts(seen: Json, words: Words) -> list[Json]:
+    mounts = []
+    for mount in seen.get("Mounts") or []:
+        shown = {
+            key: mount[key] for key in ("Type", "Destination", "Driver", "Mode", "RW", "Propagation") if key in mount
+        }
+        if mount["Type"] == "volume":
+            name = words.volumes.get(mount["Name"], mount["Name"])
+            shown |= {"Name": name, "Source": f"/var/lib/docker/volumes/{name}/_data"}
+        else:
+            shown["Source"] = ""
+        mounts.append(shown)
+    return mounts
+
+
+def _network_settings(container: Container, seen: Json, words: Words) -> Json:
+    settings = seen["NetworkSettings"]
+    networks: Json = {}
+    for engine_name, endpoint in (settings.get("Networks") or {}).items():
+        if engine_name in words.networks:
+            name, network_id = words.networks[engine_name]
+        elif engine_name == "none":
+            name, network_id = "none", ""
+        else:
+            continue
+        shown = {key: endpoint.get(key) for key in _ENDPOINT}
+        aliases = container.spec.get("Aliases", {}).get(name)
+        own = None if name in ("bridge", "none") else [*(aliases or []), container.short_id]
+        shown |= {"Links": None, "Aliases": own, "NetworkID": network_id, "DNSNames": own and [container.name, *own]}
+        shown["EndpointID"] = _endpoint_id(container, network_id) if endpoint.get("EndpointID") else ""
+        networks[name] = shown
+    main = networks.get("bridge", {})
+    return {
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "Ports": _ports(settings.get("Ports") or {}, words.public_address),
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": main.get("EndpointID", ""),
+        "Gateway": main.get("Gateway", ""),
+        "GlobalIPv6Address": main.get("GlobalIPv6Address", ""),
+        "GlobalIPv6PrefixLen": main.get("GlobalIPv6PrefixLen", 0),
+        "IPAddress": main.get("IPAddress", ""),
+        "IPPrefixLen": main.get("IPPrefixLen", 0),
+        "IPv6Gateway": main.get("IPv6Gateway", ""),
+        "MacAddress": main.get("MacAddress", ""),
+        "Networks": networks,
+    }
+
+
+def _endpoint_id(container: Container, network_id: str) -> str:
+    return hashlib.sha256(f"{container.id}/{network_id}".encode()).hexdigest()
+
+
+def _ports(ports: Json, public_address: str) -> Json:
+    shown: Json = {}
+    for key, bindings in ports.items():
+        if not bindings:
+            shown[key] = None
+        elif public_address:
+            # The engine lists IPv4 and IPv6 wildcards apart; at one address they are one binding.
+            seen = dict.fromkeys(b["HostPort"] for b in bindings)
+            shown[key] = [{"HostIp": public_address, "HostPort": port} for port in seen]
+        else:
+            shown[key] = bindings
+    return shown
+
+
+# -- lists -------------------------------------------------------------------------------------------------------
+
+
+def list_entry(container: Container, view: Json) -> tuple[str, str]:
+    """The container's entry of GET /containers/json as JSON text in two parts; the value of Status stands between."""
+    ports = []
+    for key, bindings in view["NetworkSettings"]["Ports"].items():
+        private, _, protocol = key.partition("/")
+        entry = {"PrivatePort": int(private), "Type": protocol}
+        ports += [{"IP": b["HostIp"], **entry, "PublicPort": int(b["HostPort"])} for b in bindings or []] or [entry]
+    networks = {
+        name: {key: value for key, value in endpoint.items() if key != "DNSNames"} | {"Aliases": None}
+        for name, endpoint in view["NetworkSettings"]["Networks"].items()
+    }
+    head = {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.image,
+        "ImageID": container.image_id,
+        "Command": command_line(view["Path"], view["Args"]),
+        "Created": int(container.created_at.timestamp()),
+        "Ports": ports,
+        "Labels": view["Config"]["Labels"],
+        "State": view["State"]["Status"],
+    }
+    tail = {
+        "HostConfig": {"NetworkMode": view["HostConfig"]["NetworkMode"]},
+        "NetworkSettings": {"Networks": networks},
+        "Mounts": view["Mounts"],
+    }
+    return _dump(head)[:-1] + ',"Status":', "," + _dump(tail)[1:]
+
+
+def command_line(path: str, args: list[str] | None) -> str:
+    """As `docker ps` shows it: arguments with spaces in single quotes."""
+    return " ".join([path, *(f"'{a}'" if " " in a else a for a in args or [])])
+
+
+def _dump(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def status_text(
+    state: str,
+    *,
+    now: datetime,
+    started_at: datetime | None,
+    finished_at: datetime | None,
+    exit_code: int | None,
+    health: str,
+) -> str:
+    """Docker's `Status` (moby container/state.go, String)."""
+
+    def since(moment: datetime | None) -> str:
+        return durations.human((now - moment).total_seconds() if moment else 0)
+
+    match state:
+        case ContainerState.PAUSED:
+            return f"Up {since(started_at)} (Paused)"
+        case ContainerState.RESTARTING:
+            return f"Restarting ({exit_code or 0}) {since(finished_at)} ago"
+        case ContainerState.RUNNING:
+            suffix = {"": "", "none": "", "starting": " (health: starting)"}.get(health, f" ({health})")
+            return f"Up {since(started_at)}{suffix}"
+        case ContainerState.REMOVING:
+            return "Removal In Progress"
+        case ContainerState.DEAD:
+            return "Dead"
+        case _ if started_at is None:
+            return "Created"
+        case _ if finished_at is None:
+            return ""
+    return f"Exited ({exit_code or 0}) {since(finished_at)} ago"

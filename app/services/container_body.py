@@ -1,0 +1,243 @@
+"""A decided spec and resolved references -> the body of the engine's create request, and what inspect shows instead.
+
+Nothing of the tenant's request reaches the engine but through here, value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from app.domain.container import Container
+from app.domain.network import Network
+from app.domain.node import Node
+from app.domain.package import Package
+from app.domain.spec import ContainerSpec, Endpoint, PortBinding, TmpfsMount, VolumeMount
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the spec's references mean within the account."""
+
+    account_id: UUID
+    container_id: str
+    container_uuid: UUID
+    name: str
+    image_id: str
+    image_config: Json
+    node: Node
+    package: Package
+    #: None where the container is on no network of the account.
+    network: Network | None
+    #: The tenant's words ("container" references of the spec) -> container
+    containers: Mapping[str, Container] = field(default_factory=dict)
+    #: The tenant's volume name -> engine name
+    volumes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is set on the engine and counted against the quota: bytes, 1e-9 CPUs."""
+
+    memory: int
+    nano_cpus: int
+
+
+def size(spec: ContainerSpec, package: Package, node: Node) -> Size:
+    """What the tenant asked for where he did, else the package's; never more CPUs than the node has."""
+    wanted = spec.resources
+    cpus = wanted.nano_cpus
+    if not cpus and wanted.cpu_quota > 0:
+        cpus = wanted.cpu_quota * 10**9 // (wanted.cpu_period or 100_000)
+    return Size(wanted.memory or package.memory, cpus or min(package.nano_cpus, node.cpus * 10**9))
+
+
+def endpoint_aliases(resolved: Resolved, endpoint: Endpoint | None) -> list[str]:
+    """DNS names of the container on its network: its name, its short id, and what the tenant asked for."""
+    extra = endpoint.aliases if endpoint else ()
+    return list(dict.fromkeys([resolved.name, resolved.container_id[:12], *extra]))
+
+
+def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, str]) -> Json:
+    """The body of POST /containers/create at the engine; `labels` are ours and come last."""
+    config = dict(spec.config)
+    config["Image"] = resolved.image_id
+    config["Labels"] = {**config.get("Labels", {}), **labels}
+    shares_network = spec.network.kind == "container"
+    if not config.get("Hostname") and not shares_network:
+        config["Hostname"] = resolved.container_id[:12]
+    anonymous = {v.target: {} for v in spec.volumes if v.name is None and v.origin != "Mounts"}
+    if anonymous:
+        config["Volumes"] = anonymous
+    endpoint = spec.endpoints.get("bridge")
+    if endpoint and endpoint.mac:
+        config["MacAddress"] = endpoint.mac
+    config["HostConfig"] = _host_config(spec, resolved)
+    if resolved.network is not None:
+        settings = {"Aliases": endpoint_aliases(resolved, endpoint)}
+        config["NetworkingConfig"] = {"EndpointsConfig": {resolved.network.engine_name: settings}}
+    return config
+
+
+def _host_config(spec: ContainerSpec, resolved: Resolved) -> Json:
+    host = {**spec.host, **_resources(spec, resolved)}
+    tmpfs = {t.target: _tmpfs_options(t) for t in spec.tmpfs if t.origin == "Tmpfs"}
+    if tmpfs:
+        host["Tmpfs"] = tmpfs
+    mounts = [
+        *(_volume_mount(v, resolved) for v in spec.volumes if v.name is not None or v.origin == "Mounts"),
+        *(_tmpfs_mount(t) for t in spec.tmpfs if t.origin != "Tmpfs"),
+    ]
+    if mounts:
+        host["Mounts"] = mounts
+    host["VolumesFrom"] = [f"{resolved.containers[ref].engine_name}:{mode}" for ref, mode in spec.volumes_from] or None
+    host["NetworkMode"] = _network_mode(spec, resolved)
+    for key, namespace in (("IpcMode", spec.ipc), ("PidMode", spec.pid)):
+        if namespace.kind == "container":
+            host[key] = f"container:{resolved.containers[namespace.ref].engine_name}"
+        elif namespace.kind:
+            host[key] = namespace.kind
+    host["PortBindings"] = _port_bindings(published_ports(spec, resolved.image_config))
+    return host
+
+
+def _network_mode(spec: ContainerSpec, resolved: Resolved) -> str:
+    if spec.network.kind == "container":
+        return f"container:{resolved.containers[spec.network.ref].engine_name}"
+    return resolved.network.engine_name if resolved.network else "none"
+
+
+def published_ports(spec: ContainerSpec, image_config: Json) -> list[PortBinding]:
+    """The bindings asked for, and with `-P` one for every other exposed port."""
+    ports = list(spec.ports)
+    if spec.publish_all:
+        bound = {(p.container_port, p.protocol) for p in ports}
+        exposed = {**(image_config.get("ExposedPorts") or {}), **(spec.config.get("ExposedPorts") or {})}
+        for key in exposed:
+            number, _, protocol = key.partition("/")
+            if number.isdigit() and (int(number), protocol or "tcp") not in bound:
+                ports.append(PortBinding(int(number), protocol or "tcp"))
+    return ports
+
+
+def _port_bindings(ports: list[PortBinding]) -> Json:
+    bindings: Json = {}
+    for port in ports:
+        host_port = str(port.host_port) if port.host_port else ""
+        if port.host_port_end > port.host_port:
+            host_port = f"{port.host_port}-{port.host_port_end}"
+        entry = {"HostIp": port.host_ip, "HostPort": host_port}
+        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(entry)
+    return bindings
+
+
+def _resources(spec: ContainerSpec, resolved: Resolved) -> Json:
+    wanted, package = spec.resources, resolved.package
+    set_size = size(spec, package, resolved.node)
+    limits: Json = {
+        "Memory": set_size.memory,
+        "MemorySwap": wanted.memory_swap or (set_size.memory if wanted.memory else package.memory + package.swap),
+        "PidsLimit": wanted.pids_limit or package.pids,
+        "CpuShares": wanted.cpu_shares,
+    }
+    if wanted.cpu_quota > 0:
+        limits |= {"CpuQuota": wanted.cpu_quota, "CpuPeriod": wanted.cpu_period}
+    else:
+        limits["NanoCpus"] = set_size.nano_cpus
+    if wanted.memory_reservation:
+        limits["MemoryReservation"] = wanted.memory_reservation
+    if wanted.memory_swappiness is not None:
+        limits["MemorySwappiness"] = wanted.memory_swappiness
+    if wanted.blkio_weight:
+        limits["BlkioWeight"] = wanted.blkio_weight
+    if wanted.storage_size:
+        limits["StorageOpt"] = {"size": str(wanted.storage_size)}
+    return limits
+
+
+def _volume_mount(volume: VolumeMount, resolved: Resolved) -> Json:
+    source = resolved.volumes[volume.name] if volume.name is not None else ""
+    options: Json = {"NoCopy": volume.no_copy}
+    if volume.subpath:
+        options["Subpath"] = volume.subpath
+    return {
+        "Type": "volume",
+        "Source": source,
+        "Target": volume.target,
+        "ReadOnly": volume.read_only,
+        "VolumeOptions": options,
+    }
+
+
+def _tmpfs_mount(mount: TmpfsMount) -> Json:
+    options: Json = {}
+    if mount.size is not None:
+        options["SizeBytes"] = mount.size
+    if mount.mode is not None:
+        options["Mode"] = mount.mode
+    return {"Type": "tmpfs", "Target": mount.target, "ReadOnly": mount.read_only, "TmpfsOptions": options}
+
+
+def _tmpfs_options(mount: TmpfsMount) -> str:
+    options = list(mount.options)
+    if mount.read_only:
+        options.append("ro")
+    if mount.size is not None:
+        options.append(f"size={mount.size}")
+    if mount.mode is not None:
+        options.append(f"mode={mount.mode:o}")
+    return ",".join(options)
+
+
+# -- what the tenant sees ----------------------------------------------------------------------------------------
+
+
+def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
+    """The `spec` column of the container's row: the tenant's own words for what the engine was told otherwise."""
+    mounts = [_shown_mount(v) for v in spec.volumes if v.origin == "Mounts"]
+    mounts += [_tmpfs_mount(t) for t in spec.tmpfs if t.origin == "Mounts"]
+    host: Json = {
+        "Binds": list(spec.binds) or None,
+        "NetworkMode": _shown_namespace(spec, resolved, "network") or "default",
+        "PortBindings": _port_bindings(list(spec.ports)),
+        "PublishAllPorts": spec.publish_all,
+        "VolumesFrom": [ref if mode == "rw" else f"{ref}:{mode}" for ref, mode in spec.volumes_from] or None,
+        "Links": [f"/{target}:/{resolved.name}/{alias}" for target, alias in spec.links] or None,
+        "PidMode": _shown_namespace(spec, resolved, "pid"),
+    }
+    ipc = _shown_namespace(spec, resolved, "ipc")
+    host["IpcMode"] = ipc or "private"
+    if mounts:
+        host["Mounts"] = mounts
+    fixed = [[p.protocol, p.host_port, p.container_port] for p in spec.ports if p.host_port and _single(p)]
+    endpoints = {name: list(endpoint.aliases) for name, endpoint in spec.endpoints.items() if endpoint.aliases}
+    return {"HostConfig": host, "Ports": fixed, "Aliases": endpoints}
+
+
+def _single(port: PortBinding) -> bool:
+    return port.host_port_end <= port.host_port
+
+
+def _shown_namespace(spec: ContainerSpec, resolved: Resolved, which: str) -> str:
+    namespace = getattr(spec, which)
+    if namespace.kind == "container":
+        return f"container:{resolved.containers[namespace.ref].id}"
+    return namespace.ref if namespace.kind == "network" else namespace.kind
+
+
+def _shown_mount(volume: VolumeMount) -> Json:
+    shown_mount: Json = {"Type": "volume", "Source": volume.name or "", "Target": volume.target}
+    if volume.read_only:
+        shown_mount["ReadOnly"] = True
+    options: Json = {}
+    if volume.no_copy:
+        options["NoCopy"] = True
+    if volume.labels:
+        options["Labels"] = dict(volume.labels)
+    if options:
+        shown_mount["VolumeOptions"] = options
+    return shown_mount

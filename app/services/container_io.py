@@ -1,0 +1,176 @@
+"""Streams of containers: attach, logs, wait, and exec.
+
+A service opens the engine's side and hands over the connection; the API joins it with the client's in the relay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.domain.account import Account
+from app.domain.container import Container
+from app.domain.container_state import COMMANDS, Command, refuse
+from app.domain.policy import ExecSpec
+from app.engine.client import RawStream
+from app.engine.engine import Engine
+from app.engine.errors import scrub
+from app.engine.fleet import Fleet
+from app.errors import Error, NotFound, Unavailable
+from app.services.container_sync import ContainerSync, engine_words
+from app.store import containers, execs, nodes
+from app.store.session import Store
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """The engine's side of a stream, and whether its output is a terminal's (not framed)."""
+
+    upstream: RawStream
+    tty: bool
+
+
+@dataclass(frozen=True)
+class OpenWait:
+    """A wait under way. `finish` takes the engine's answer, records the container's end, and returns ours."""
+
+    upstream: RawStream
+    finish: Callable[[bytes], Json]
+
+
+class ContainerIo:
+    def __init__(self, store: Store, fleet: Fleet, sync: ContainerSync) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._sync = sync
+
+    def attach(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
+        """`query`: logs, stream, stdin, stdout, stderr ("1" or absent), detachKeys."""
+        container, engine = self._find(account, id_or_name)
+        self._check(container, Command.ATTACH)
+        return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, query)), container.tty)
+
+    def logs(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
+        """`query`: follow, stdout, stderr, since, until, timestamps, tail, details. The body is chunked."""
+        container, engine = self._find(account, id_or_name)
+        return OpenStream(self._call(container, lambda: engine.logs(container.engine_name, query)), container.tty)
+
+    def wait(self, account: Account, id_or_name: str, condition: str) -> OpenWait:
+        """`condition`: not-running, next-exit or removed."""
+        container, engine = self._find(account, id_or_name)
+        upstream = self._call(container, lambda: engine.wait(container.engine_name, condition))
+
+        def finish(answer: bytes) -> Json:
+            try:
+                told = json.loads(answer)
+            except ValueError:
+                return {"StatusCode": -1, "Error": {"Message": "the node was lost while waiting"}}
+            try:
+                # Nobody may read a state older than this answer.
+                self._sync.refresh(container.id)
+            except Unavailable:
+                pass
+            error = (told.get("Error") or {}).get("Message")
+            shown = {"Message": scrub(error, engine_words(container))} if error else None
+            return {"StatusCode": told["StatusCode"], "Error": shown}
+
+        return OpenWait(upstream, finish)
+
+    def resize(self, account: Account, id_or_name: str, *, height: int, width: int) -> None:
+        container, engine = self._find(account, id_or_name)
+        self._call(container, lambda: engine.resize_container(container.engine_name, height=height, width=width))
+
+    # -- exec ----------------------------------------------------------------------------------------------------
+
+    def create_exec(self, account: Account, id_or_name: str, spec: ExecSpec) -> str:
+        """The new exec's id. Raises Conflict where the container does not run."""
+        container, engine = self._find(account, id_or_name)
+        self._check(container, Command.EXEC)
+        body = spec.engine_body()
+        engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
+        with self._store.begin() as tx:
+            return execs.add(tx, container.id, engine_exec_id, spec.detach_keys)
+
+    def start_exec(self, account: Account, exec_id: str, *, tty: bool, console_size: list[int] | None) -> OpenStream:
+        """Start it and hand over its streams; `tty` of the start request decides the framing."""
+        container, engine, found = self._find_exec(account, exec_id)
+        body: Json = {"Detach": False, "Tty": tty}
+        if console_size:
+            body["ConsoleSize"] = console_size
+        words = self._exec_words(found)
+        return OpenStream(self._call(container, lambda: engine.start_exec(found.engine_exec_id, body), words), tty)
+
+    def start_exec_detached(self, account: Account, exec_id: str, *, tty: bool) -> None:
+        container, engine, found = self._find_exec(account, exec_id)
+        body = {"Detach": True, "Tty": tty}
+        self._call(container, lambda: engine.start_exec_detached(found.engine_exec_id, body), self._exec_words(found))
+
+    def resize_exec(self, account: Account, exec_id: str, *, height: int, width: int) -> None:
+        container, engine, found = self._find_exec(account, exec_id)
+        self._call(
+            container,
+            lambda: engine.resize_exec(found.engine_exec_id, height=height, width=width),
+            self._exec_words(found),
+        )
+
+    def inspect_exec(self, account: Account, exec_id: str) -> Json:
+        """At API 1.44, in our ids."""
+        container, engine, found = self._find_exec(account, exec_id)
+        seen = self._call(container, lambda: engine.inspect_exec(found.engine_exec_id), self._exec_words(found))
+        config = seen.get("ProcessConfig") or {}
+        return {
+            "ID": found.id,
+            "Running": seen["Running"],
+            "ExitCode": seen["ExitCode"],
+            "ProcessConfig": {
+                key: config[key] for key in ("tty", "entrypoint", "arguments", "privileged", "user") if key in config
+            },
+            "OpenStdin": seen["OpenStdin"],
+            "OpenStderr": seen["OpenStderr"],
+            "OpenStdout": seen["OpenStdout"],
+            "CanRemove": seen["CanRemove"],
+            "ContainerID": container.id,
+            "DetachKeys": seen.get("DetachKeys") or "",
+            "Pid": seen.get("Pid", 0),
+        }
+
+    # -- common --------------------------------------------------------------------------------------------------
+
+    def _find(self, account: Account, id_or_name: str) -> tuple[Container, Engine]:
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+            return container, self._fleet.on(nodes.get(tx, container.node_id))
+
+    def _find_exec(self, account: Account, exec_id: str) -> tuple[Container, Engine, execs.Exec]:
+        with self._store.begin() as tx:
+            found = execs.get(tx, account.id, exec_id)
+            container = containers.find_by_id(tx, found.container_id)
+            if container is None:
+                raise NotFound(f"No such exec instance: {exec_id}")
+            return container, self._fleet.on(nodes.get(tx, container.node_id)), found
+
+    def _check(self, container: Container, command: Command) -> None:
+        if command in COMMANDS[container.state]:
+            return
+        fresh = self._sync.refresh(container.id)
+        if fresh is None:
+            raise NotFound(f"No such container: {container.id}")
+        if command not in COMMANDS[fresh.state]:
+            raise refuse(fresh.state, command, container.id)
+
+    @staticmethod
+    def _exec_words(found: execs.Exec) -> dict[str, str]:
+        return {found.engine_exec_id: found.id}
+
+    @staticmethod
+    def _call(container: Container, call: Callable[[], T], words: Mapping[str, str] | None = None) -> T:
+        try:
+            return call()
+        except Error as error:
+            known = {**engine_words(container), **(words or {})}
+            raise type(error)(scrub(error.message, known), retry_after=error.retry_after) from error

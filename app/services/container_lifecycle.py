@@ -1,0 +1,213 @@
+"""start, stop, restart, kill, rename, remove: one intent, one engine call, one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.domain import container_state, names
+from app.domain.account import Account
+from app.domain.container import Container
+from app.domain.container_state import Command, ContainerState
+from app.domain.node import Node
+from app.domain.operation import OperationKind
+from app.engine.engine import Engine
+from app.engine.errors import scrub
+from app.engine.fleet import Fleet
+from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, NotImplemented, NotModified, Unavailable
+from app.services.container_sync import ContainerSync, engine_words, forget
+from app.services.intent import Intents
+from app.store import containers, networks, nodes
+from app.store.containers import PortTaken
+from app.store.session import Store, Transaction, UniqueViolation
+
+LONGEST_STOP = 600
+
+Call = Callable[[Engine, str], None]
+
+
+class ContainerLifecycle:
+    def __init__(self, store: Store, fleet: Fleet, sync: ContainerSync, intents: Intents) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._sync = sync
+        self._intents = intents
+
+    def start(self, account: Account, id_or_name: str) -> None:
+        """Raises NotModified where it runs already, Conflict, and Internal with the runtime's words where it cannot."""
+        container = self._allowed(account, id_or_name, Command.START)
+        self._act(container, OperationKind.START, lambda engine, name: engine.start_container(name), ports=True)
+
+    def stop(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
+        """Raises NotModified where it does not run."""
+        self._check_seconds(seconds)
+        container = self._allowed(account, id_or_name, Command.STOP)
+        self._act(
+            container,
+            OperationKind.STOP,
+            lambda engine, name: engine.stop_container(name, seconds=seconds, signal=signal),
+        )
+
+    def restart(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
+        self._check_seconds(seconds)
+        container = self._allowed(account, id_or_name, Command.RESTART)
+        self._act(
+            container,
+            OperationKind.RESTART,
+            lambda engine, name: engine.restart_container(name, seconds=seconds, signal=signal),
+            ports=True,
+        )
+
+    def kill(self, account: Account, id_or_name: str, *, signal: str) -> None:
+        container = self._allowed(account, id_or_name, Command.KILL)
+        self._act(container, OperationKind.KILL, lambda engine, name: engine.kill_container(name, signal))
+
+    def rename(self, account: Account, id_or_name: str, new_name: str) -> None:
+        """The name is ours alone; the engine learns it as a DNS name of the container's network."""
+        if not new_name:
+            raise InvalidParameter("Neither old nor new names may be empty")
+        new_name = names.check_container_name(new_name)
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+        if container.name == new_name:
+            raise InvalidParameter("Renaming a container with the same name as its current name")
+        try:
+            with self._store.begin() as tx:
+                containers.rename(tx, container, new_name)
+                operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
+        except UniqueViolation as violation:
+            with self._store.begin() as tx:
+                owner = containers.find_name_owner(tx, account.id, new_name)
+            raise Conflict(
+                f'Error when allocating new name: Conflict. The container name "/{new_name}" is already in use by '
+                f'container "{owner or "unknown"}". You have to remove (or rename) that container to be able to reuse '
+                "that name."
+            ) from violation
+        try:
+            self.announce_name(container.id)
+            self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
+        except BaseException:
+            # The name is changed; an observer brings the network's DNS after it.
+            self._intents.abandon(operation_id)
+            raise
+
+    def announce_name(self, container_id: str) -> None:
+        """Make the network's DNS know the container's present name. The endpoint keeps its address. May be repeated."""
+        with self._store.begin() as tx:
+            container = containers.find_by_id(tx, container_id)
+            if container is None:
+                return
+            node = nodes.get(tx, container.node_id)
+            mine = networks.list_mine(tx, container.account_id)
+        engine = self._fleet.on(node)
+        seen = engine.inspect_container(container.engine_name)
+        by_engine_name = {network.engine_name: network for network in mine}
+        for engine_network, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items():
+            network = by_engine_name.get(engine_network)
+            aliases = endpoint.get("Aliases") or []
+            if network is None or container.name in aliases:
+                continue
+            wanted = [container.name, container.short_id, *container.spec.get("Aliases", {}).get(network.name, [])]
+            settings: dict = {"Aliases": wanted}
+            if endpoint.get("IPAddress"):
+                settings["IPAMConfig"] = {"IPv4Address": endpoint["IPAddress"]}
+            engine.disconnect_network(engine_network, container.engine_name)
+            engine.connect_network(engine_network, container.engine_name, settings)
+
+    def remove(self, account: Account, id_or_name: str, *, force: bool, volumes: bool, link: bool) -> None:
+        if link:
+            raise NotImplemented("links are not available here yet")
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+        if container.state is ContainerState.REMOVING:
+            raise Conflict(f"removal of container {container.id} is already in progress")
+        if not force:
+            container = self._allowed(account, container.id, Command.REMOVE)
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, container.id)
+            if not containers.begin_removal(tx, container):
+                raise Conflict(f"removal of container {container.id} is already in progress")
+            detail = {"force": force, "volumes": volumes}
+            operation_id = self._intents.open(tx, OperationKind.REMOVE, container, detail)
+        try:
+            self.carry_out_removal(container, force=force, volumes=volumes)
+            with self._store.begin() as tx:
+                forget(tx, container, volumes=volumes)
+                self._intents.done(tx, operation_id)
+        except Unavailable:
+            self._intents.abandon(operation_id)
+            raise
+        except Error as error:
+            why = error.message
+            self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why))
+            raise self._for_tenant(error, container) from error
+        except BaseException:
+            self._intents.abandon(operation_id)
+            raise
+
+    def carry_out_removal(self, container: Container, *, force: bool, volumes: bool) -> None:
+        """The engine's part of a removal; that the container is not there any more is success."""
+        try:
+            self._fleet.on(self._node(container)).remove_container(container.engine_name, force=force, volumes=volumes)
+        except NotFound:
+            return
+        except Conflict as error:
+            if "already in progress" in error.message:
+                raise Unavailable("the container is being removed already", retry_after=2) from error
+            raise
+
+    # -- the common path -----------------------------------------------------------------------------------------
+
+    def _allowed(self, account: Account, id_or_name: str, command: Command) -> Container:
+        """The container, if the command may be tried. A row that says no is compared with the engine first."""
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+        if command in container_state.COMMANDS[container.state]:
+            return container
+        if container.state is not ContainerState.REMOVING:
+            fresh = self._sync.refresh(container.id)
+            if fresh is None:
+                raise NotFound(f"No such container: {id_or_name}")
+            container = fresh
+        container_state.check(container.state, command, container.id)
+        return container
+
+    def _act(self, container: Container, kind: OperationKind, call: Call, *, ports: bool = False) -> None:
+        """One engine call inside its intent; `ports` reserves the published ports in the intent's transaction."""
+        try:
+            with self._store.begin() as tx:
+                operation_id = self._intents.open(tx, kind, container)
+                for protocol, host_port, port in container.spec.get("Ports", []) if ports else []:
+                    containers.reserve_port(tx, container.node_id, protocol, host_port, container.id, port)
+        except PortTaken as taken:
+            raise Internal(
+                f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): "
+                f"Bind for 0.0.0.0:{taken.host_port} failed: port is already allocated"
+            ) from taken
+        try:
+            call(self._fleet.on(self._node(container)), container.engine_name)
+            self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
+        except Unavailable:
+            self._intents.abandon(operation_id)
+            raise
+        except Error as error:
+            why = error.message
+            self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why))
+            raise self._for_tenant(error, container) from error
+        except BaseException:
+            self._intents.abandon(operation_id)
+            raise
+
+    def _node(self, container: Container) -> Node:
+        with self._store.begin() as tx:
+            return nodes.get(tx, container.node_id)
+
+    @staticmethod
+    def _for_tenant(error: Error, container: Container) -> Error:
+        if isinstance(error, NotModified):
+            return error
+        return type(error)(scrub(error.message, engine_words(container)), retry_after=error.retry_after)
+
+    @staticmethod
+    def _check_seconds(seconds: int | None) -> None:
+        if seconds is not None and not -1 <= seconds <= LONGEST_STOP:
+            raise InvalidParameter(f"the stop timeout must be between 0 and {LONGEST_STOP} seconds")

@@ -1,0 +1,131 @@
+"""What containers are: list, inspect, top. The list comes from the database alone; inspect asks the engine, briefly."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app.domain import container_filter, container_view
+from app.domain.account import Account
+from app.domain.container import Container
+from app.domain.container_filter import Filters
+from app.engine.errors import scrub
+from app.engine.fleet import Fleet
+from app.errors import Error, Forbidden, InvalidParameter, NotFound, Unavailable
+from app.services.container_sync import ContainerSync, engine_words
+from app.store import containers, images, nodes
+from app.store.session import Store
+
+Json = dict[str, Any]
+
+#: A person waits for inspect; behind a node that hangs the stored view is the better answer.
+INSPECT_SECONDS = 3.0
+
+
+class ContainerQueries:
+    def __init__(self, store: Store, fleet: Fleet, sync: ContainerSync, fleet_name: str) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._sync = sync
+        self._fleet_name = fleet_name
+
+    def list(self, account: Account, *, everything: bool, limit: int, filters: Filters, size: bool) -> bytes:
+        """The JSON array of GET /containers/json at API 1.44, newest first. Raises InvalidParameter, NotFound."""
+        now = datetime.now(UTC)
+        if not filters and not size:
+            with self._store.begin() as tx:
+                rows = containers.list_plain(
+                    tx, account.id, active_only=not everything and limit <= 0, limit=max(limit, 0)
+                )
+            return b"[%s]" % ",".join(_entry(row, now) for row in rows).encode()
+        with self._store.begin() as tx:
+            ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
+            candidates = containers.list_candidates(tx, account.id)
+        chosen = container_filter.select(candidates, filters, everything=everything, limit=limit, ancestors=ancestors)
+        sizes = self._sizes(account) if size else {}
+        entries = []
+        for candidate in chosen:
+            entry = _entry(candidate, now)
+            if size:
+                extra = orjson.dumps(sizes.get(candidate.id, {"SizeRw": 0, "SizeRootFs": 0})).decode()
+                entry = f"{entry[:-1]},{extra[1:]}"
+            entries.append(entry)
+        return b"[%s]" % ",".join(entries).encode()
+
+    def _sizes(self, account: Account) -> dict[str, Json]:
+        """Container id -> sizes, from the engines; a node that is away has none."""
+        with self._store.begin() as tx:
+            up = [n for n in nodes.list_all(tx) if n.state == "up"]
+        labels = (f"sdc.fleet={self._fleet_name}", f"sdc.account={account.id}")
+        sizes = {}
+        for node in up:
+            try:
+                for seen in self._fleet.on(node).list_containers(labels, size=True):
+                    sizes[seen["Labels"]["sdc.container"]] = {
+                        "SizeRw": seen.get("SizeRw", 0),
+                        "SizeRootFs": seen.get("SizeRootFs", 0),
+                    }
+            except Unavailable:
+                continue
+        return sizes
+
+    @staticmethod
+    def _ancestors(tx, account: Account, words: list[str]) -> frozenset[str]:  # noqa: ANN001
+        found = set()
+        for word in words:
+            try:
+                found.add(images.resolve(tx, account.id, word).id)
+            except (NotFound, InvalidParameter):
+                continue  # as dockerd does: an unknown ancestor has no descendants
+        return frozenset(found)
+
+    def inspect(self, account: Account, id_or_name: str, *, size: bool = False) -> Json:
+        """The container at API 1.44. Where its node is away: the last state seen, which `State.Error` then says."""
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+            node = nodes.get(tx, container.node_id)
+            words = self._sync.words(tx, container, node)
+        try:
+            seen = self._fleet.on(node).inspect_container(container.engine_name, size=size, timeout=INSPECT_SECONDS)
+        except NotFound:
+            fresh = self._sync.refresh(container.id)
+            if fresh is None or fresh.inspect is None:
+                raise NotFound(f"No such container: {id_or_name}") from None
+            return fresh.inspect
+        except Unavailable:
+            if container.inspect is None:
+                raise
+            state = {**container.inspect["State"], "Error": "the node cannot be reached; this is the last known state"}
+            return {**container.inspect, "State": state}
+        seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
+        return container_view.inspect(container, seen, words)
+
+    def top(self, account: Account, id_or_name: str, ps_args: str) -> Json:
+        """Titles and Processes. The arguments reach a `ps` on the node, hence the narrow alphabet."""
+        if len(ps_args) > 200 or not all(c.isascii() and (c.isalnum() or c in " ,=:_-") for c in ps_args):
+            raise Forbidden("not allowed on this shared host: these ps arguments (ps_args)")
+        with self._store.begin() as tx:
+            container = containers.get(tx, account.id, id_or_name)
+            node = nodes.get(tx, container.node_id)
+        try:
+            return self._fleet.on(node).top(container.engine_name, ps_args or None)
+        except Error as error:
+            raise type(error)(scrub(error.message, engine_words(container))) from error
+
+    def get(self, account: Account, id_or_name: str) -> Container:
+        with self._store.begin() as tx:
+            return containers.get(tx, account.id, id_or_name)
+
+
+def _entry(row: Any, now: datetime) -> str:
+    status = container_view.status_text(
+        row.state,
+        now=now,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        exit_code=row.exit_code,
+        health=row.health,
+    )
+    return f'{row.list_head}"{status}"{row.list_tail}'

@@ -1,0 +1,155 @@
+"""Makes a container's row what its engine says.
+
+Everybody who learns that something happened to a container calls `refresh`: the services after their own engine call,
+the observer on an event. The row's version is read before the engine is asked and checked when its answer is written,
+so that an older answer never overwrites a newer one, whoever is faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from app.domain import container_view
+from app.domain.container import Container
+from app.domain.container_state import ACTIVE, ContainerState
+from app.domain.container_view import Words
+from app.domain.durations import parse_go_time
+from app.domain.node import Node
+from app.engine.errors import scrub
+from app.engine.fleet import Fleet
+from app.errors import NotFound, Unavailable
+from app.store import accounts, containers, execs, networks, nodes
+from app.store.session import Store, Transaction
+
+Also = Callable[[Transaction], None]
+
+ATTEMPTS = 20
+
+
+class ContainerSync:
+    def __init__(self, store: Store, fleet: Fleet) -> None:
+        self._store = store
+        self._fleet = fleet
+
+    def refresh(self, container_id: str, also: Also | None = None) -> Container | None:
+        """Read the engine and write what it says; `also` runs in the same transaction (to end an operation).
+
+        Returns the container as written, or None where it is gone. Raises Unavailable where the node is away.
+        """
+        for _ in range(ATTEMPTS):
+            with self._store.begin() as tx:
+                container = containers.find_by_id(tx, container_id)
+                if container is None:
+                    if also:
+                        also(tx)
+                    return None
+                node = nodes.get(tx, container.node_id)
+                words = self.words(tx, container, node)
+            try:
+                seen = self._fleet.on(node).inspect_container(container.engine_name)
+            except NotFound:
+                if self._gone(container, also):
+                    return None
+                continue
+            seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
+            with self._store.begin() as tx:
+                if not containers.write_seen(tx, container, **self._values(container, seen, words)):
+                    continue
+                self._write_attachments(tx, container, seen)
+                if also:
+                    also(tx)
+                return containers.find_by_id(tx, container_id)
+        raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
+
+    @staticmethod
+    def words(tx: Transaction, container: Container, node: Node) -> Words:
+        mine = networks.list_mine(tx, container.account_id)
+        return Words(
+            networks={n.engine_name: (n.name, n.id) for n in mine},
+            volumes=containers.volume_names(tx, container.id),
+            execs=execs.list_of(tx, container.id),
+            public_address=node.public_address,
+        )
+
+    @staticmethod
+    def _values(container: Container, seen: dict[str, Any], words: Words) -> dict[str, Any]:
+        view = container_view.inspect(container, seen, words)
+        head, tail = container_view.list_entry(container, view)
+        state = seen["State"]
+        return {
+            "state": ContainerState(state["Status"]),
+            "engine_id": seen["Id"],
+            "exit_code": state["ExitCode"],
+            "health": (state.get("Health") or {}).get("Status", ""),
+            "started_at": parse_go_time(state["StartedAt"]),
+            "finished_at": parse_go_time(state["FinishedAt"]),
+            "labels": view["Config"]["Labels"],
+            "inspect": view,
+            "list_head": head,
+            "list_tail": tail,
+        }
+
+    @staticmethod
+    def _write_attachments(tx: Transaction, container: Container, seen: dict[str, Any]) -> None:
+        for mount in seen.get("Mounts") or []:
+            if mount["Type"] == "volume":
+                anonymous = not mount["Name"].startswith("v-")
+                containers.record_volume(
+                    tx, container, mount["Destination"], mount["Name"], anonymous=anonymous, new_uuid=uuid4()
+                )
+        held = set()
+        if seen["State"]["Status"] in ACTIVE:
+            for key, bindings in (seen["NetworkSettings"].get("Ports") or {}).items():
+                port, _, protocol = key.partition("/")
+                for host_port in {int(b["HostPort"]) for b in bindings or []}:
+                    containers.hold_port(tx, container.node_id, protocol, host_port, container.id, int(port))
+                    held.add((protocol, host_port))
+        containers.release_ports(tx, container.id, keep=held)
+
+    def _gone(self, container: Container, also: Also | None) -> bool:
+        """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
+        with self._store.begin() as tx:
+            if container.state is ContainerState.CREATING:
+                # The engine call may be under way; the operation's own end decides.
+                return True
+            if container.auto_remove or container.state is ContainerState.REMOVING:
+                forget(tx, container, volumes=container.auto_remove)
+            elif container.state is not ContainerState.DEAD:
+                # Removed behind our back. The tenant learns it, and removes the row himself.
+                if not containers.write_seen(tx, container, **self._lost(container)):
+                    return False
+                containers.release_ports(tx, container.id)
+            if also:
+                also(tx)
+            return True
+
+    @staticmethod
+    def _lost(container: Container) -> dict[str, Any]:
+        view = dict(container.inspect or {})
+        if not view:
+            return {"state": ContainerState.DEAD}
+        view["State"] = {**view["State"], "Status": "dead", "Dead": True, "Running": False, "Pid": 0}
+        head, tail = container_view.list_entry(container, view)
+        return {"state": ContainerState.DEAD, "inspect": view, "list_head": head, "list_tail": tail}
+
+
+def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
+    """The container is gone from its engine: its row, quota and ports, and its anonymous volumes where wanted, go too."""
+    unused = containers.anonymous_volumes(tx, container.id) if volumes else []
+    removed = containers.remove(tx, container.id)
+    if removed is None:
+        return
+    accounts.release(tx, removed.account_id, removed.memory, removed.nano_cpus)
+    for volume in unused:
+        containers.forget_volume(tx, volume.id)
+
+
+def engine_words(container: Container) -> dict[str, str]:
+    """What an engine's messages call this container -> what the tenant calls it."""
+    return {
+        container.engine_name: container.name,
+        container.engine_id: container.id,
+        container.engine_id[:12]: container.short_id,
+    }

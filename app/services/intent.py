@@ -1,0 +1,45 @@
+"""Operations around engine calls: the intent is committed first, and ends done or undone whatever happens."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from app.domain.container import Container
+from app.domain.operation import OperationKind, OperationState
+from app.services.process import Process
+from app.store import operations
+from app.store.session import Store, Transaction
+
+#: No process has this id: an operation that is given to it is taken over at the observer's next look.
+NOBODY = UUID(int=0)
+
+
+class Intents:
+    def __init__(self, store: Store, process: Process) -> None:
+        self._store = store
+        self._process = process
+
+    def open(
+        self, tx: Transaction, kind: OperationKind, container: Container, detail: dict[str, Any] | None = None
+    ) -> UUID:
+        return operations.open_(
+            tx,
+            kind,
+            account_id=container.account_id,
+            target=container.id,
+            node_id=container.node_id,
+            process_id=self._process.id,
+            detail=detail,
+        )
+
+    def done(self, tx: Transaction, operation_id: UUID) -> None:
+        operations.end(tx, operation_id, self._process.id, OperationState.DONE)
+
+    def undone(self, tx: Transaction, operation_id: UUID, why: str) -> None:
+        operations.end(tx, operation_id, self._process.id, OperationState.UNDONE, why)
+
+    def abandon(self, operation_id: UUID) -> None:
+        """Leave it to an observer: how it ended cannot be known now."""
+        with self._store.begin() as tx:
+            operations.hand_over(tx, operation_id, self._process.id, NOBODY)

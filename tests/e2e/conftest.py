@@ -1,0 +1,58 @@
+"""Fixtures of the end-to-end tier: nginx, gunicorn, PostgreSQL and a real engine, used with the real CLIs.
+
+`stack` is set up once, by deploy/quickstart itself, with the accounts alice and bob. `cli` runs a test once for each
+docker CLI of the machine: Debian's 20.10 is always there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import stack as stacks
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cli" in metafunc.fixturenames:
+        metafunc.parametrize("cli", sorted(stacks.clis()) or ["20"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the stack waits for its set-up, which may install packages."""
+    needing = [item for item in items if "stack" in getattr(item, "fixturenames", ())]
+    for item in needing:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))
+    if needing:
+        needing[0].add_marker(pytest.mark.timeout(900), append=False)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[stacks.Stack]:
+    """The running product, with the accounts alice and bob."""
+    with stacks.running(["alice", "bob"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def registry(stack: stacks.Stack) -> Iterator[stacks.Registry]:
+    """A private registry that the node reaches and accounts may pull from; no login, no TLS."""
+    with stacks.registry(stack.registry_host) as server:
+        yield server
+
+
+@pytest.fixture
+def alice(stack: stacks.Stack) -> Iterator[str]:
+    """Account alice, without containers before and after."""
+    stack.remove_all("alice")
+    yield "alice"
+    stack.remove_all("alice")
+
+
+@pytest.fixture
+def bob(stack: stacks.Stack) -> Iterator[str]:
+    """Account bob, without containers before and after."""
+    stack.remove_all("bob")
+    yield "bob"
+    stack.remove_all("bob")
