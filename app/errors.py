@@ -50,7 +50,7 @@ class TooMany(Error):
     """A rate or a stream limit was reached (429)."""
 
 
-class NotImplemented(Error):  # noqa: A001  (the field's word; the builtin is never wanted here)
+class NotImplemented(Error):
     """The product does not have this feature (501)."""
 
 

@@ -1,4 +1,4 @@
-"""Runs migrations against SDC_DATABASE_URL. A lock that is not to be had within 5 s fails the migration, not the service."""
+"""Runs migrations against SDC_DATABASE_URL. A lock not to be had within 5 s fails the migration, not the service."""
 
 from __future__ import annotations
 

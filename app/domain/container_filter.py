@@ -17,10 +17,26 @@ from app.errors import InvalidParameter, NotFound
 Filters = dict[str, list[str]]
 
 KNOWN = frozenset(
-    "ancestor before exited expose health id isolation is-task label name network publish since status volume".split()
+    [
+        "ancestor",
+        "before",
+        "exited",
+        "expose",
+        "health",
+        "id",
+        "isolation",
+        "is-task",
+        "label",
+        "name",
+        "network",
+        "publish",
+        "since",
+        "status",
+        "volume",
+    ]
 )
-STATES = frozenset("created running paused restarting removing exited dead".split())
-HEALTH = frozenset("none starting healthy unhealthy".split())
+STATES = frozenset(["created", "running", "paused", "restarting", "removing", "exited", "dead"])
+HEALTH = frozenset(["none", "starting", "healthy", "unhealthy"])
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
@@ -80,15 +96,16 @@ def _tests(candidates: Sequence[Candidate], filters: Filters, ancestors: frozens
                 tests.append(_labels(values))
             case "status":
                 _one_of(key, values, STATES)
-                tests.append(lambda c, wanted=frozenset(values): c.state in wanted)
+                tests.append(_state(frozenset(values)))
             case "health":
                 _one_of(key, values, HEALTH)
-                tests.append(lambda c, wanted=frozenset(values): (c.health or "none") in wanted)
+                tests.append(_health(frozenset(values)))
             case "exited":
                 tests.append(_exited(values))
             case "is-task":
                 _one_of(key, values, frozenset({"true", "false", "1", "0"}))
-                tests.append(lambda _, wanted=set(values): not wanted & {"true", "1"})
+                if {"true", "1"} & set(values):
+                    tests.append(lambda _: False)
             case "network":
                 tests.append(_network(values))
             case "volume":
@@ -119,6 +136,14 @@ def _regex(values: list[str], words: Callable[[Candidate], tuple[str, ...]]) -> 
         except re2.error:
             continue  # as Docker does: what is no expression matches as text only
     return lambda c: any(w in exact or any(p.search(w) for p in patterns) for w in words(c))
+
+
+def _state(wanted: frozenset[str]) -> Test:
+    return lambda c: c.state in wanted
+
+
+def _health(wanted: frozenset[str]) -> Test:
+    return lambda c: (c.health or "none") in wanted
 
 
 def _labels(values: list[str]) -> Test:

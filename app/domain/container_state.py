@@ -83,9 +83,10 @@ def refuse(state: ContainerState, command: Command, container_id: str) -> Error:
         case C.START | C.STOP:
             return NotModified()
         case C.REMOVE:
-            words = "Unpause and then stop the container" if state is S.PAUSED else "Stop the container"
+            first = "Unpause and then stop the container" if state is S.PAUSED else "Stop the container"
             return Conflict(
-                f"You cannot remove a {state} container {container_id}. {words} before attempting removal or force remove"
+                f"You cannot remove a {state} container {container_id}. "
+                f"{first} before attempting removal or force remove"
             )
         case C.EXEC | C.ATTACH if state is S.PAUSED:
             if command is C.ATTACH:

@@ -21,28 +21,116 @@ Json = dict[str, Any]
 
 LABEL_PREFIX = "sdc."
 
-_CONFIG = (
-    "Hostname Domainname User AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce Env Cmd Volumes WorkingDir "
-    "Entrypoint OnBuild"
-).split()
-_CONFIG_OPTIONAL = "ExposedPorts Healthcheck ArgsEscaped NetworkDisabled StopSignal StopTimeout Shell".split()
+_CONFIG = [
+    "Hostname",
+    "Domainname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Env",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Entrypoint",
+    "OnBuild",
+]
+_CONFIG_OPTIONAL = [
+    "ExposedPorts",
+    "Healthcheck",
+    "ArgsEscaped",
+    "NetworkDisabled",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+]
 
-_HOST_CONFIG = (
-    "ContainerIDFile LogConfig RestartPolicy AutoRemove VolumeDriver ConsoleSize CapAdd CapDrop CgroupnsMode Dns "
-    "DnsOptions DnsSearch ExtraHosts GroupAdd Cgroup OomScoreAdj Privileged ReadonlyRootfs SecurityOpt UTSMode "
-    "UsernsMode ShmSize Runtime Isolation CpuShares Memory NanoCpus BlkioWeight BlkioWeightDevice "
-    "BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota "
-    "CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems Devices DeviceCgroupRules DeviceRequests "
-    "MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit Ulimits CpuCount CpuPercent "
-    "IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths"
-).split()
-_HOST_CONFIG_OPTIONAL = "Tmpfs Init Sysctls StorageOpt Annotations".split()
+_HOST_CONFIG = [
+    "ContainerIDFile",
+    "LogConfig",
+    "RestartPolicy",
+    "AutoRemove",
+    "VolumeDriver",
+    "ConsoleSize",
+    "CapAdd",
+    "CapDrop",
+    "CgroupnsMode",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "GroupAdd",
+    "Cgroup",
+    "OomScoreAdj",
+    "Privileged",
+    "ReadonlyRootfs",
+    "SecurityOpt",
+    "UTSMode",
+    "UsernsMode",
+    "ShmSize",
+    "Runtime",
+    "Isolation",
+    "CpuShares",
+    "Memory",
+    "NanoCpus",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "Devices",
+    "DeviceCgroupRules",
+    "DeviceRequests",
+    "MemoryReservation",
+    "MemorySwap",
+    "MemorySwappiness",
+    "OomKillDisable",
+    "PidsLimit",
+    "Ulimits",
+    "CpuCount",
+    "CpuPercent",
+    "IOMaximumIOps",
+    "IOMaximumBandwidth",
+    "MaskedPaths",
+    "ReadonlyPaths",
+]
+_HOST_CONFIG_OPTIONAL = ["Tmpfs", "Init", "Sysctls", "StorageOpt", "Annotations"]
 
-_STATE = "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt".split()
+_STATE = [
+    "Status",
+    "Running",
+    "Paused",
+    "Restarting",
+    "OOMKilled",
+    "Dead",
+    "Pid",
+    "ExitCode",
+    "Error",
+    "StartedAt",
+    "FinishedAt",
+]
 
-_ENDPOINT = (
-    "IPAMConfig MacAddress Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DriverOpts"
-).split()
+_ENDPOINT = [
+    "IPAMConfig",
+    "MacAddress",
+    "Gateway",
+    "IPAddress",
+    "IPPrefixLen",
+    "IPv6Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "DriverOpts",
+]
 
 
 @dataclass(frozen=True)

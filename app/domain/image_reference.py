@@ -55,7 +55,7 @@ def familiar(repository: str) -> str:
 
 
 def parse(text: str) -> ImageReference:
-    """Parse a name as people type it. Neither tag nor digest is made up. Raises InvalidParameter("invalid reference format")."""
+    """Parse a name as people type it; neither tag nor digest is made up. Raises InvalidParameter in Docker's words."""
     name, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         raise InvalidParameter("invalid reference format")

@@ -6,6 +6,7 @@ closed meanwhile is noticed before a request is written to it (it is readable), 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -42,7 +43,7 @@ class RawStream:
 
     sock: socket.socket
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     leftover: bytes = b""
 
     def close(self) -> None:
@@ -297,10 +298,8 @@ class EngineClient:
 
 def _refusal(status: int, data: bytes) -> Error:
     text = data.decode("utf-8", "replace").strip()
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         text = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return from_status(status, text)
 
 

@@ -70,7 +70,7 @@ def parse(buffer: bytes | bytearray) -> tuple[Preamble, int] | None:
     ports = buffer[addresses_end - 4 : addresses_end]
     texts = _texts(bytes(buffer[addresses_end:end]))
     preamble = Preamble(
-        source_address=str(ipaddress.ip_address(bytes(buffer[_FIXED : _FIXED + address_bytes]))),
+        source_address=_address(bytes(buffer[_FIXED : _FIXED + address_bytes])),
         source_port=int.from_bytes(ports[:2], "big"),
         verify=texts.get(_VERIFY, ""),
         subject=texts.get(_SUBJECT, ""),
@@ -81,6 +81,13 @@ def parse(buffer: bytes | bytearray) -> tuple[Preamble, int] | None:
     if (preamble.verify == "NONE") != (not preamble.certificate):
         raise PreambleError("verify result and certificate contradict each other")
     return preamble, end
+
+
+def _address(packed: bytes) -> str:
+    """The address as text; an IPv4 client of an IPv6 listener in its IPv4 form."""
+    address = ipaddress.ip_address(packed)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def _texts(data: bytes) -> dict[int, str]:

@@ -226,16 +226,43 @@ class Connection:
 
 
 class Response(wsgi.Response):
-    """gunicorn's response without its name in it."""
+    """gunicorn's response without gunicorn's name in it, its head in one send with the first bytes of the body."""
+
+    headers_sent: bool
 
     def __init__(self, request: Any, sock: ClientSocket, cfg: Any, connection: Connection) -> None:
         super().__init__(request, sock, cfg)
         self._connection = connection
+        self._head = b""
 
     def default_headers(self) -> list[str]:
         if self.status_code >= 400 and not self._connection.body_is_read():
             self.force_close()
         return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def send_headers(self) -> None:
+        if not self.headers_sent:
+            lines = self.default_headers() + [f"{name}: {value}\r\n" for name, value in self.headers]
+            self._head = "".join([*lines, "\r\n"]).encode("latin-1")
+            self.headers_sent = True
+
+    def write(self, arg: bytes) -> None:
+        super().write(arg)
+        self._send_head()
+
+    def _emit_body(self, data: bytes) -> None:
+        if self.chunked:
+            data = b"%X\r\n%b\r\n" % (len(data), data)
+        self._send_head(data)
+
+    def _send_head(self, data: bytes = b"") -> None:
+        head, self._head = self._head, b""
+        if head or data:
+            self.sock.sendall(head + data if head else data)
+
+    def close(self) -> None:
+        self.send_headers()
+        self._send_head(b"0\r\n\r\n" if self.chunked else b"")
 
 
 class FrontDoorWorker(ThreadWorker):
@@ -544,6 +571,8 @@ class FrontDoorWorker(ThreadWorker):
         """What to do when the application, or sending its answer, raised."""
         if isinstance(error, ConnectionError | TimeoutError):
             self.log.debug("the client of %s went away: %s", environ["PATH_INFO"], error)
+        elif isinstance(error, InvalidParameter):
+            self.log.info("the body of %s was refused: %s", environ["PATH_INFO"], error)
         else:
             self.log.error("error handling %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
         if conn.taken:

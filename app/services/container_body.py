@@ -70,7 +70,7 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     shares_network = spec.network.kind == "container"
     if not config.get("Hostname") and not shares_network:
         config["Hostname"] = resolved.container_id[:12]
-    anonymous = {v.target: {} for v in spec.volumes if v.name is None and v.origin != "Mounts"}
+    anonymous: Json = {v.target: {} for v in spec.volumes if v.name is None and v.origin != "Mounts"}
     if anonymous:
         config["Volumes"] = anonymous
     endpoint = spec.endpoints.get("bridge")

@@ -50,7 +50,7 @@ class ContainerCreate:
     def create(self, account: Account, spec: ContainerSpec) -> tuple[str, list[str]]:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
         if spec.links:
-            raise NotImplemented("links are not available here yet; containers of one account reach each other by name")
+            raise NotImplemented("links are not available here yet; containers reach each other by name")
         with self._store.begin() as tx:
             image = images.resolve(tx, account.id, spec.image)
             self._check_command(spec, image)

@@ -5,6 +5,7 @@ A service opens the engine's side and hands over the connection; the API joins i
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,11 +71,9 @@ class ContainerIo:
                 told = json.loads(answer)
             except ValueError:
                 return {"StatusCode": -1, "Error": {"Message": "the node was lost while waiting"}}
-            try:
+            with contextlib.suppress(Unavailable):
                 # Nobody may read a state older than this answer.
                 self._sync.refresh(container.id)
-            except Unavailable:
-                pass
             error = (told.get("Error") or {}).get("Message")
             shown = {"Message": scrub(error, engine_words(container))} if error else None
             return {"StatusCode": told["StatusCode"], "Error": shown}
@@ -91,7 +90,7 @@ class ContainerIo:
         """The new exec's id. Raises Conflict where the container does not run."""
         container, engine = self._find(account, id_or_name)
         self._check(container, Command.EXEC)
-        body = spec.engine_body()
+        body = _exec_body(spec)
         engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
         with self._store.begin() as tx:
             return execs.add(tx, container.id, engine_exec_id, spec.detach_keys)
@@ -174,3 +173,20 @@ class ContainerIo:
         except Error as error:
             known = {**engine_words(container), **(words or {})}
             raise type(error)(scrub(error.message, known), retry_after=error.retry_after) from error
+
+
+def _exec_body(spec: ExecSpec) -> Json:
+    body: Json = {
+        "AttachStdin": spec.attach_stdin,
+        "AttachStdout": spec.attach_stdout,
+        "AttachStderr": spec.attach_stderr,
+        "DetachKeys": spec.detach_keys,
+        "Tty": spec.tty,
+        "Env": list(spec.env),
+        "Cmd": list(spec.cmd),
+        "User": spec.user,
+        "WorkingDir": spec.working_dir,
+    }
+    if spec.console_size:
+        body["ConsoleSize"] = list(spec.console_size)
+    return body

@@ -18,7 +18,7 @@ from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
 from app.store import containers, networks, nodes
 from app.store.containers import PortTaken
-from app.store.session import Store, Transaction, UniqueViolation
+from app.store.session import Store, UniqueViolation
 
 LONGEST_STOP = 600
 

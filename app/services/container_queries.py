@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.engine.fleet import Fleet
 from app.errors import Error, Forbidden, InvalidParameter, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
 from app.store import containers, images, nodes
-from app.store.session import Store
+from app.store.session import Store, Transaction
 
 Json = dict[str, Any]
 
@@ -72,7 +73,7 @@ class ContainerQueries:
         return sizes
 
     @staticmethod
-    def _ancestors(tx, account: Account, words: list[str]) -> frozenset[str]:  # noqa: ANN001
+    def _ancestors(tx: Transaction, account: Account, words: Iterable[str]) -> frozenset[str]:
         found = set()
         for word in words:
             try:

@@ -136,7 +136,7 @@ class ContainerSync:
 
 
 def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
-    """The container is gone from its engine: its row, quota and ports, and its anonymous volumes where wanted, go too."""
+    """The container is gone from its engine: its row, quota and ports go, and its anonymous volumes where wanted."""
     unused = containers.anonymous_volumes(tx, container.id) if volumes else []
     removed = containers.remove(tx, container.id)
     if removed is None:

@@ -14,7 +14,7 @@ from app.domain.network import Network
 from app.domain.node import Node
 from app.domain.operation import OperationKind, OperationState
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, Unavailable
+from app.errors import Conflict, Forbidden, Internal, InvalidParameter, Unavailable
 from app.services.process import Process
 from app.store import networks, operations
 from app.store.session import Store
@@ -83,16 +83,6 @@ class Networks:
                 raise Unavailable("the account's network could not be made", retry_after=5)
             network = moved
         raise Unavailable("the data center has no free subnet", retry_after=60)
-
-    def remake(self, network: Network, node: Node, operation_id, process_id) -> None:  # noqa: ANN001
-        """Finish a making that its process left: for recovery."""
-        try:
-            self.make(network, node)
-        except Error:
-            return
-        with self._store.begin() as tx:
-            networks.set_ready(tx, network.uuid)
-            operations.end(tx, operation_id, process_id, OperationState.DONE)
 
     def _body(self, network: Network) -> dict:
         return {

@@ -46,7 +46,7 @@ _VISIBLE = containers.c.state != ContainerState.CREATING
 
 
 def _container(row: Row) -> Container:
-    return Container(*row[:5], ContainerState(row.state), *row[6:])
+    return Container(**{**row._mapping, "state": ContainerState(row.state)})
 
 
 def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
@@ -132,7 +132,7 @@ def find_name_owner(tx: Transaction, account_id: UUID, name: str) -> str | None:
 
 
 def list_plain(tx: Transaction, account_id: UUID, *, active_only: bool, limit: int) -> Sequence[Row]:
-    """(state, started_at, finished_at, exit_code, health, list_head, list_tail), newest first; no limit where it is 0."""
+    """(state, started_at, finished_at, exit_code, health, list_head, list_tail), newest first; limit 0 is none."""
     statement = """
         SELECT state, started_at, finished_at, exit_code, health, list_head, list_tail FROM containers
         WHERE account_id = %(account)s AND state <> 'creating' AND list_head IS NOT NULL

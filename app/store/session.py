@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
+import psycopg2
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -60,5 +63,44 @@ class Store:
                 raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
             raise
 
+    def listen(self, channel: str) -> Listener:
+        """A connection of its own that waits for notifications. Raises Unavailable."""
+        try:
+            return Listener(self._engine.raw_connection(), channel)
+        except (OperationalError, PoolTimeout) as error:
+            raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
+
     def close(self) -> None:
         self._engine.dispose()
+
+
+class Listener:
+    """LISTEN on one connection, which never goes back to the pool."""
+
+    def __init__(self, pooled: Any, channel: str) -> None:
+        pooled.detach()
+        self._connection = pooled.driver_connection
+        self._connection.set_isolation_level(0)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {channel}")
+
+    def wait(self, seconds: float, wake: int) -> bool:
+        """True when notified, False after `seconds` or when the eventfd `wake` was written to.
+
+        Raises Unavailable when the connection is lost.
+        """
+        try:
+            ready = select.select([self._connection, wake], [], [], seconds)[0]
+            if wake in ready:
+                os.eventfd_read(wake)
+            if self._connection not in ready:
+                return False
+            self._connection.poll()
+        except (OSError, ValueError, psycopg2.Error) as error:
+            raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
+        found = bool(self._connection.notifies)
+        self._connection.notifies.clear()
+        return found
+
+    def close(self) -> None:
+        self._connection.close()

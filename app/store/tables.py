@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -313,4 +314,23 @@ operations = Table(
     CheckConstraint("state IN ('pending', 'done', 'undone')", name="state"),
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
     comment="Every change to an engine, committed as an intent before the first engine call.",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column(
+        "id", BigInteger, Identity(always=True), primary_key=True, comment="in commit order: one appender at a time"
+    ),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, comment="who may see it"),
+    Column("node_id", ForeignKey("nodes.id"), nullable=False, comment="node whose engine told it"),
+    Column("time_nano", BigInteger, nullable=False, comment="the engine's time, nanoseconds since 1970"),
+    Column("type", Text, nullable=False, comment="container"),
+    Column("action", Text, nullable=False, comment="Docker's word: start, die, destroy ..."),
+    Column("actor_id", Text, nullable=False, comment="id of the object as the tenant knows it"),
+    Column("attributes", JSONB, nullable=False, comment="name, image, labels, exit code and so on"),
+    Index(None, "account_id", "id"),
+    Index(None, "account_id", "time_nano"),
+    UniqueConstraint("node_id", "time_nano", "action", "actor_id"),
+    comment="What happened on engines, as docker events tells it. The unique key makes a replay harmless.",
 )

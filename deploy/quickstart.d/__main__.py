@@ -18,6 +18,7 @@ import endpoint
 import engine
 import front
 import typer
+from commands import end, own_processes
 from console import Stop, err, out, step
 from parts import Supervisor
 from stack import LOGIN, Stack, alone, caller_settings
@@ -53,6 +54,7 @@ def up(
         with step("Check the machine"):
             try:
                 _choose(stack, address, port, account, datacenter, registry_hosts)
+                _end_orphans(stack)
                 _check_port(stack)
                 _choose_engine(stack, which_engine, outbound, engine_subnet)
             except Stop:
@@ -104,6 +106,12 @@ def _choose(stack: Stack, address: str, port: int, account: str, datacenter: str
         state.registry_hosts = hosts
     state.settings |= caller_settings()
     stack.save()
+
+
+def _end_orphans(stack: Stack) -> None:
+    """Parts whose supervisor was killed under them would hold ports and locks against those that start now."""
+    if Supervisor(stack).pid() is None:
+        end(own_processes(stack.home, stack.engine_home / "ns" / "mnt"), patience=15)
 
 
 def _choose_engine(stack: Stack, which: str, outbound: bool | None, subnet: str) -> None:

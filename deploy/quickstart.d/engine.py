@@ -238,12 +238,17 @@ def _write_configuration(stack: Stack) -> None:
     (stack.engine_home / "daemon.json").write_text(json.dumps(configuration, indent=2) + "\n")
 
 
+# When dockerd is killed, the kernel kills its containerd with it. A new dockerd that finds the old process id, not yet
+# reaped or used by another process by then, would wait 15 s for an answer and give up.
+_DOCKERD = 'rm -f "$1/exec/containerd/containerd.pid" && exec dockerd --config-file "$1/daemon.json"'
+
+
 def part(stack: Stack) -> Part:
     engine = stack.engine
     enter = ["nsenter", f"--net=/run/netns/{engine.netns}", f"--mount={stack.engine_home / 'ns' / 'mnt'}", "--"]
     return Part(
         name="dockerd",
-        command=[*enter, "dockerd", "--config-file", stack.engine_home / "daemon.json"],
+        command=[*enter, "sh", "-c", _DOCKERD, "dockerd", stack.engine_home],
         directory=Path("/"),
         environment={"SDC_QUICKSTART_CONFIGURATION": ",".join(stack.chosen.registry_hosts)},
         patience=30,
@@ -251,7 +256,10 @@ def part(stack: Stack) -> Part:
 
 
 def remove_private(stack: Stack) -> None:
-    """Take away namespaces, wire, firewall rules, control groups; nothing may run in them any more. What is missing is fine."""
+    """Take away namespaces, wire, firewall rules and control groups. What is missing is fine.
+
+    Nothing may run in them any more.
+    """
     engine = stack.engine
     holder = stack.engine_home / "ns"
     if succeeds("mountpoint", "-q", holder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,8 +16,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.stack import ADDRESS, Stack, quickstart
-from tests.machine import folder, free_port, wait_until
+from tests.e2e.stack import ADDRESS, Stack, clis, quickstart
+from tests.machine import Engine, folder, free_port, wait_until
 
 
 def test_status_shows_parts_engine_and_accounts(stack: Stack) -> None:
@@ -169,7 +170,7 @@ def test_a_folder_with_other_files_is_left_alone() -> None:
         (home / "letter").write_text("mine")
         done = quickstart("up", "--home", str(home))
         assert done.code == 1 and "not this command's" in done.said
-        assert quickstart("down", "--home", str(home)).code != 0 or (home / "letter").exists()
+        assert quickstart("down", "--home", str(home)).code == 1
         assert [path.name for path in home.iterdir()] == ["letter"]
 
 
@@ -241,45 +242,84 @@ def test_words_it_does_not_know_are_refused() -> None:
 
 
 def test_down_removes_what_up_made_and_nothing_else() -> None:
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     with folder("quickstart") as parent:
         home = parent / "home"
-        before = _machine()
         try:
+            # With a way out this time, which is what touches the firewall.
             words = ["--home", str(home), "--address", ADDRESS, "--port", str(free_port()), "--engine", "private"]
-            started = quickstart("up", *words, "--account", "dave", timeout=300)
+            started = quickstart("up", *words, "--account", "dave")
             assert started.code == 0, started.said
             assert "export DOCKER_HOST=" in started.text
-            assert _machine() != before
-            # A container that does not want to end, and a part that died at the wrong moment.
-            env = {"DOCKER_CONFIG": str(home), "PATH": os.environ["PATH"]}
-            lines = quickstart("env", "--home", str(home)).text.replace("export ", "").splitlines()
-            env |= dict(line.split("=", 1) for line in lines)
-            sleep = ["docker", "run", "-d", "--restart", "always", "-p", "8080:80", "busybox", "sleep", "1000"]
-            subprocess.run(sleep, env=env, timeout=60, check=True, capture_output=True)
+            name = f"sdc-{json.loads((home / 'state.json').read_text())['id']}"
+            made = _traces(home, name)
+            assert all(made.values()), made
+            _leave_something_running(home)
         finally:
             ended = quickstart("down", "--home", str(home))
         assert ended.code == 0, ended.said
         assert not home.exists()
-        assert _machine() == before
-        assert not _processes_of(home)
+        left = _traces(home, name)
+        assert not any(left.values()), left
+        assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == forwarding
         again = quickstart("down", "--home", str(home))
         assert again.code == 0 and "Nothing is set up" in again.text
 
 
-def _machine() -> dict[str, str]:
-    """What a set-up with a private engine changes outside of its folder."""
-    commands = {
-        "links": "ip -o link | sed 's/^[0-9]*: //' | cut -d: -f1 | cut -d@ -f1",
-        "namespaces": "ip netns list | cut -d' ' -f1",
-        "rules": "iptables -w -S | grep -v ^-P; iptables -w -t nat -S | grep -v ^-P; true",
-        "forwarding": "cat /proc/sys/net/ipv4/ip_forward",
-        "mounts": "grep -c . /proc/self/mountinfo",
-        "groups": "ls -d /sys/fs/cgroup/*/sdc-* /sys/fs/cgroup/sdc-* 2>/dev/null || true",
-    }
+def test_a_shared_engine_keeps_what_is_not_ours(engine: Engine) -> None:
+    """`down` takes away from an engine that it found only what its own accounts made there."""
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "Labels": {"sdc.fleet": "another-fleet"}}
+    status, theirs = engine.call("POST", "/containers/create?name=c-theirs", body)
+    assert status == 201, theirs
+    engine.call("POST", "/volumes/create", {"Name": "v-theirs"})
+    before = _on_engine(engine)
+    with folder("quickstart") as parent:
+        home = parent / "home"
+        try:
+            words = ["--home", str(home), "--address", ADDRESS, "--port", str(free_port()), "--engine", engine.url]
+            started = quickstart("up", *words, "--account", "erin")
+            assert started.code == 0, started.said
+            _leave_something_running(home)
+            assert _on_engine(engine) != before
+        finally:
+            ended = quickstart("down", "--home", str(home))
+        assert ended.code == 0, ended.said
+        assert _on_engine(engine) == before
+        assert not _processes_of(home)
+
+
+def _on_engine(engine: Engine) -> dict[str, list[str]]:
     return {
-        name: subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=10, check=True).stdout
-        for name, command in commands.items()
+        "containers": sorted(one["Id"] for one in engine.containers()),
+        "images": sorted(one["Id"] for one in engine.call("GET", "/images/json?all=1")[1]),
+        "networks": sorted(one["Id"] for one in engine.call("GET", "/networks")[1]),
+        "volumes": sorted(one["Name"] for one in engine.call("GET", "/volumes")[1]["Volumes"] or []),
     }
+
+
+def _leave_something_running(home: Path) -> None:
+    """A container that ignores SIGTERM, publishes a port and comes back when it ends."""
+    lines = quickstart("env", "--home", str(home)).text.replace("export ", "").splitlines()
+    env = {"DOCKER_CONFIG": str(home), "PATH": os.environ["PATH"]} | dict(line.split("=", 1) for line in lines)
+    words = ["run", "-d", "--restart", "always", "-p", "8080:80", "busybox", "sleep", "1000"]
+    subprocess.run([clis()[max(clis(), key=int)], *words], env=env, timeout=60, check=True, capture_output=True)
+
+
+def _traces(home: Path, name: str) -> dict[str, str]:
+    """What a set-up with a private engine leaves outside of its folder, as lines that name it."""
+    short = name.removeprefix("sdc-")
+    commands = {
+        "links": f"ip -o link | grep {name}",
+        "namespaces": f"ip netns list | grep {name}",
+        "rules": f"(iptables -w -S; iptables -w -t nat -S) | grep 'sdc-docker {short}'",
+        "mounts": f"grep {home} /proc/self/mountinfo",
+        "groups": f"ls -d /sys/fs/cgroup/*/{name} /sys/fs/cgroup/{name}",
+    }
+    found = {
+        what: subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=10, check=False).stdout
+        for what, command in commands.items()
+    }
+    return found | {"processes": "\n".join(_processes_of(home))}
 
 
 def _processes_of(home: Path) -> list[str]:

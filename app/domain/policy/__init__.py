@@ -6,8 +6,17 @@ the spec, for the service to look up within the account.
 """
 
 from app.domain.policy.create import decide_create, decide_platform
-from app.domain.policy.execs import ExecSpec, decide_exec
+from app.domain.policy.execs import ExecSpec, ExecStart, decide_exec, decide_exec_start
 from app.domain.policy.process import working_dir as check_working_dir
 from app.domain.policy.rules import Rules
 
-__all__ = ["ExecSpec", "Rules", "check_working_dir", "decide_create", "decide_exec", "decide_platform"]
+__all__ = [
+    "ExecSpec",
+    "ExecStart",
+    "Rules",
+    "check_working_dir",
+    "decide_create",
+    "decide_exec",
+    "decide_exec_start",
+    "decide_platform",
+]

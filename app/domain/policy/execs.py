@@ -75,3 +75,27 @@ def decide_exec(body: Any) -> ExecSpec:
         console_size=(size[0], size[1]) if any(size) else None,
         warnings=tuple(warnings),
     )
+
+
+EXEC_START = Struct(("Detach", "Tty", "ConsoleSize"))
+
+
+@dataclass(frozen=True)
+class ExecStart:
+    """A decided exec start request; `tty` decides how the output is framed."""
+
+    detach: bool = False
+    tty: bool = False
+    #: (height, width), or None where the client did not say.
+    console_size: tuple[int, int] | None = None
+
+
+def decide_exec_start(body: Any) -> ExecStart:
+    """How a created exec is to be started. Raises InvalidParameter."""
+    fields = EXEC_START.read("", body if body is not None else {}, [])
+    size = console_size("ConsoleSize", fields.get("ConsoleSize", []))
+    return ExecStart(
+        detach=boolean("Detach", fields.get("Detach", False)),
+        tty=boolean("Tty", fields.get("Tty", False)),
+        console_size=(size[0], size[1]) if any(size) else None,
+    )

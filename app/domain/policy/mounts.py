@@ -23,6 +23,7 @@ from app.domain.policy.values import (
     size,
     text,
     wrong,
+    wrong_type,
 )
 from app.domain.spec import TmpfsMount, VolumeMount
 from app.errors import NotImplemented as NotAvailable
@@ -104,7 +105,7 @@ def _bind(draft: Draft, path: str, bind: str) -> VolumeMount:
             wrong(invalid)
     else:
         source, target, mode = parts
-    if source.startswith(("/", "\\")) or re.match(r"[a-zA-Z]:[\\/]", bind):
+    if source.startswith("/"):
         forbid("host paths", f'{path} "{shown(bind)}"')
     complaint = f'{invalid}: invalid mount config for type "volume": '
     flags = _bind_mode(draft, path, mode, complaint)
@@ -189,6 +190,8 @@ def _volume_options(draft: Draft, path: str, value: Any, complaint: str) -> dict
     subpath = line(4096)(f"{path}.Subpath", fields.get("Subpath", ""))
     if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
         wrong(f"{complaint}subpath must be a relative path within the volume")
+    if subpath and not draft.rules.volume_subpaths:
+        wrong(f"{complaint}Subpath needs an engine with API 1.45")
     driver, volume_size = _driver_config(draft, f"{path}.DriverConfig", fields.get("DriverConfig", {}))
     return {
         "no_copy": boolean(f"{path}.NoCopy", fields.get("NoCopy", False)),
@@ -227,7 +230,7 @@ def volumes(draft: Draft, path: str, value: Any) -> None:
     """`Config.Volumes`: each key is a path, colons included; each becomes an anonymous volume."""
     for key, item in mapping(path, value, MOST_ANONYMOUS_VOLUMES).items():
         if item is not None and not isinstance(item, dict):
-            wrong(f"invalid JSON: cannot unmarshal value into field {path} of type object")
+            wrong_type(f"{path}[{shown(key, 64)}]", item, "object")
         target = clean_target(path, key, "")
         if target not in draft.anonymous:
             draft.anonymous.append(target)

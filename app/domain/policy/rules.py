@@ -46,6 +46,8 @@ class Rules:
     max_log_buffer: int = 4 * 1024**2
     allowed_runtimes: frozenset[str] = frozenset({"runc"})
     allowed_volume_drivers: frozenset[str] = frozenset({"local"})
+    #: True once engines are addressed with API 1.45: an older one ignores a subpath and mounts the whole volume.
+    volume_subpaths: bool = False
     #: Capabilities, without `CAP_`, beyond the engine's default ones that `CapAdd` may name.
     extra_capabilities: frozenset[str] = frozenset()
     max_stop_timeout: int = 600

@@ -99,7 +99,7 @@ def sysctls(draft: Draft, path: str, value: Any) -> None:
     """Those that the kernel keeps per network or IPC namespace."""
     decided = {}
     for key, item in mapping(path, value, 64).items():
-        if not (_NETWORK_SYSCTL.fullmatch(key) or key in _IPC_SYSCTLS):
+        if len(key) > 128 or not (_NETWORK_SYSCTL.fullmatch(key) or key in _IPC_SYSCTLS):
             forbid(f'the sysctl "{shown(key, 64)}"', path)
         decided[key] = line(256)(f"{path}[{key}]", item)
     draft.host["Sysctls"] = decided

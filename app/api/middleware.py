@@ -1,0 +1,101 @@
+"""What happens around every request: an id and a log line, the API version, the account."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import lru_cache
+from uuid import uuid4
+
+import falcon
+import structlog
+
+from app.api import params, versions
+from app.errors import InvalidParameter
+from app.services.identity import Credential, Identity, read_certificate
+from app.services.system import VERSION
+
+log = structlog.get_logger()
+
+#: Paths that need no account; both tell the same to everybody.
+OPEN_PATHS = frozenset({"/_ping", "/ca.pem"})
+
+_VERSIONED = re.compile(r"/v([0-9.]+)(/.*)")
+_BAD_PATH = re.compile(r"[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)")
+
+_credential = lru_cache(maxsize=4096)(read_certificate)
+
+
+class RequestLog:
+    """A request id for the client and the log; one line per request."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.began = time.monotonic()
+        req.context.id = str(uuid4())
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=req.context.id)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool) -> None:
+        for name, value in common_headers(req):
+            resp.set_header(name, value)
+        took = time.monotonic() - getattr(req.context, "began", time.monotonic())
+        account = getattr(req.context, "account", None)
+        log.info(
+            "request",
+            method=req.method,
+            operation=getattr(req.context, "operation", ""),
+            path=req.path,
+            status=falcon.http_status_to_code(resp.status),
+            account=account.login if account else None,
+            ms=round(took * 1000, 1),
+        )
+
+
+def common_headers(req: falcon.Request) -> list[tuple[str, str]]:
+    """Headers of every answer, hijacked ones too."""
+    return [
+        ("Api-Version", str(versions.MAXIMUM)),
+        ("Docker-Experimental", "false"),
+        ("Ostype", "linux"),
+        ("Server", f"SDC-Docker/{VERSION} (linux)"),
+        ("X-Request-Id", getattr(req.context, "id", "")),
+    ]
+
+
+class ApiVersion:
+    """Strips `/vX.Y` off the path, so that the routes need not know of it, and checks the range."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.api_version = versions.CURRENT
+        if _BAD_PATH.search(req.path):
+            raise InvalidParameter("invalid path")
+        if "//" in req.path:
+            # Where dockerd's router sends such a path.
+            cleaned = re.sub("/{2,}", "/", req.path)
+            raise falcon.HTTPMovedPermanently(cleaned + (f"?{req.query_string}" if req.query_string else ""))
+        match = _VERSIONED.fullmatch(req.path)
+        if match:
+            version = versions.parse(match[1])
+            req.context.api_version = version
+            versions.check(version)
+            req.path = match[2]
+        req.context.query = params.parse_query(req.query_string)
+
+
+class WhoIsIt:
+    """The account behind the connection: by its certificate alone, asked of the database every time."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if req.path in OPEN_PATHS:
+            return
+        credential = credential_of(req)
+        req.context.account = self._identity.account(credential)
+        req.context.credential = credential
+
+
+def credential_of(req: falcon.Request) -> Credential:
+    preamble = req.env["sdc.preamble"]
+    return _credential(preamble.certificate, preamble.verify)

@@ -1,0 +1,122 @@
+"""The whole object graph on one screen. Call after a fork: connections are not shared between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.api.app import create_app
+from app.api.hijack import Hijack
+from app.api.routes import Services
+from app.domain.policy import Rules
+from app.engine.fleet import Fleet
+from app.errors import Error
+from app.server.relay import Collect, Relay, Stream
+from app.services.container_create import ContainerCreate
+from app.services.container_io import ContainerIo
+from app.services.container_lifecycle import ContainerLifecycle
+from app.services.container_queries import ContainerQueries
+from app.services.container_sync import ContainerSync
+from app.services.events import Events
+from app.services.identity import Credential, Identity
+from app.services.images import Images
+from app.services.intent import Intents
+from app.services.networks import Networks
+from app.services.process import BEAT_SECONDS, Process
+from app.services.recovery import Recovery
+from app.services.system import System
+from app.settings import Settings
+from app.store.session import Store
+
+log = structlog.get_logger()
+
+#: Within this many seconds of a key's removal its streams are cut; the design allows five.
+REVOCATION_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Core:
+    """What the API and the observer share."""
+
+    settings: Settings
+    store: Store
+    fleet: Fleet
+    process: Process
+    sync: ContainerSync
+    lifecycle: ContainerLifecycle
+    networks: Networks
+    intents: Intents
+    recovery: Recovery
+
+
+def build_core(settings: Settings, kind: str) -> Core:
+    store = Store(settings.database_url, pool=settings.database_pool)
+    fleet = Fleet()
+    process = Process(store, kind)
+    sync = ContainerSync(store, fleet)
+    intents = Intents(store, process)
+    lifecycle = ContainerLifecycle(store, fleet, sync, intents)
+    networks = Networks(store, fleet, process, settings.network_pool, settings.fleet)
+    recovery = Recovery(store, fleet, process, sync, lifecycle, networks, settings.fleet)
+    return Core(settings, store, fleet, process, sync, lifecycle, networks, intents, recovery)
+
+
+def build(settings: Settings) -> Worker:
+    """The WSGI application of one worker."""
+    core = build_core(settings, "api")
+    identity = Identity(core.store)
+    events = Events(core.store)
+    services = Services(
+        identity=identity,
+        system=System(core.store, settings),
+        create=ContainerCreate(core.store, core.fleet, core.sync, core.intents, core.networks, settings.fleet),
+        lifecycle=core.lifecycle,
+        queries=ContainerQueries(core.store, core.fleet, core.sync, settings.fleet),
+        io=ContainerIo(core.store, core.fleet, core.sync),
+        images=Images(core.store, core.fleet, settings.registry_hosts),
+        events=events,
+        rules=Rules(),
+        ca_file=settings.ca_file,
+        collect=Collect,
+    )
+    app = Hijack(create_app(services), Stream)
+    return Worker(app, core.process, identity, events)
+
+
+class Worker:
+    """The WSGI application of a gunicorn worker, with the periodic work that it owes while it lives."""
+
+    def __init__(
+        self, app: Callable[..., Iterable[bytes]], process: Process, identity: Identity, events: Events
+    ) -> None:
+        self._app = app
+        self._process = process
+        self._identity = identity
+        self._events = events
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    def worker_started(self, relay: Relay) -> None:
+        """Called by the server once, after the fork."""
+        self._events.follow()
+        relay.every(BEAT_SECONDS, self._quietly(self._process.beat))
+        relay.every(REVOCATION_SECONDS, self._quietly(lambda: self._cut_revoked(relay)))
+
+    def _cut_revoked(self, relay: Relay) -> None:
+        identities = {identity for identity in relay.identities() if isinstance(identity, Credential)}
+        if identities:
+            relay.cut(identities - self._identity.still_valid(identities))
+
+    @staticmethod
+    def _quietly(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work()
+            except Error as error:
+                log.warning("housekeeping failed", error=error.message)
+
+        return run

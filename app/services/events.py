@@ -1,0 +1,179 @@
+"""GET /events: stored history first, then what comes, each account its own.
+
+One thread per process listens at the database and hands new events to the open streams. A stream's engine side is one
+end of a socket pair that this thread writes to, so that the relay carries it like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import orjson
+import structlog
+
+from app.domain import event as domain_event
+from app.domain.account import Account
+from app.domain.event import Event, Filters
+from app.errors import Unavailable
+from app.store import events
+from app.store.session import Listener, Store
+
+log = structlog.get_logger()
+
+BATCH = 500
+#: The longest that a lost notification can go unnoticed.
+LOOK_SECONDS = 5.0
+#: What a stream may lag behind before it is ended, in bytes.
+BUFFER = 4 * 1024 * 1024
+FOREVER = 2**63 - 1
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass
+class OpenEvents:
+    """The relay's end of an event stream: a chunked body, its beginning in `leftover`."""
+
+    sock: socket.socket
+    leftover: bytes
+    headers: dict[str, str] = field(default_factory=lambda: {"Transfer-Encoding": "chunked"})
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@dataclass(eq=False)
+class _Listener:
+    account_id: UUID
+    filters: Filters
+    until: int
+    sock: socket.socket
+
+
+class Events:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._listeners: set[_Listener] = set()
+        self._cursor: int | None = None
+
+    def follow(self) -> None:
+        """Start the thread. Once per process, after the fork."""
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        threading.Thread(target=self._run, name="events", daemon=True).start()
+
+    def open(self, account: Account, *, since: int | None, until: int | None, filters: Filters) -> OpenEvents:
+        """`since` and `until` are nanoseconds since 1970. Raises InvalidParameter, Unavailable."""
+        domain_event.check_filters(filters)
+        last = FOREVER if until is None else until
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        listener = _Listener(account.id, filters, last, ours)
+        try:
+            with self._lock:
+                cursor = self._cursor
+                if cursor is None:
+                    raise Unavailable("events are not to be had yet", retry_after=2)
+                self._listeners.add(listener)
+            history = []
+            if since is not None or until is not None:
+                with self._store.begin() as tx:
+                    history = events.list_between(tx, account.id, since or 0, last, cursor)
+        except BaseException:
+            self._drop(listener)
+            theirs.close()
+            raise
+        past = b"".join(_chunk(event) for event in history if domain_event.passes(event, filters))
+        if last <= time.time_ns():
+            self._drop(listener)
+            past += _LAST_CHUNK
+        else:
+            os.eventfd_write(self._wake, 1)
+        return OpenEvents(theirs, past)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        listener: Listener | None = None
+        while True:
+            try:
+                if listener is None:
+                    listener = self._store.listen(events.CHANNEL)
+                self._catch_up()
+                listener.wait(self._patience(), self._wake)
+            except Unavailable:
+                # The next connection catches up from the cursor: nothing is lost meanwhile.
+                if listener is not None:
+                    with contextlib.suppress(Exception):
+                        listener.close()
+                    listener = None
+                time.sleep(1)
+            except Exception:
+                log.exception("the event reader failed")
+                time.sleep(1)
+
+    def _catch_up(self) -> None:
+        with self._store.begin() as tx:
+            if self._cursor is None:
+                self._cursor = events.last_id(tx)
+            new = events.list_after(tx, self._cursor, BATCH)
+        while new:
+            with self._lock:
+                listeners = list(self._listeners)
+                self._cursor = new[-1].id
+            for event in new:
+                chunk = _chunk(event)
+                for listener in listeners:
+                    if (
+                        listener.account_id == event.account_id
+                        and event.time_nano <= listener.until
+                        and domain_event.passes(event, listener.filters)
+                    ):
+                        self._send(listener, chunk)
+            with self._store.begin() as tx:
+                new = events.list_after(tx, self._cursor, BATCH)
+        self._end_due()
+
+    def _patience(self) -> float:
+        with self._lock:
+            first = min((listener.until for listener in self._listeners), default=FOREVER)
+        return max(0.01, min(LOOK_SECONDS, first / 1e9 - time.time()))
+
+    def _end_due(self) -> None:
+        now = time.time_ns()
+        with self._lock:
+            due = [listener for listener in self._listeners if listener.until <= now]
+        for listener in due:
+            self._send(listener, _LAST_CHUNK)
+            self._drop(listener)
+        with self._lock:
+            open_now = list(self._listeners)
+        for listener in open_now:
+            # The relay has closed its end: the client is gone.
+            with contextlib.suppress(OSError):
+                if not listener.sock.recv(1):
+                    self._drop(listener)
+
+    def _send(self, listener: _Listener, data: bytes) -> None:
+        try:
+            if listener.sock.send(data) != len(data):
+                self._drop(listener)
+        except OSError:
+            # The client is gone, or too far behind to be waited for.
+            self._drop(listener)
+
+    def _drop(self, listener: _Listener) -> None:
+        with self._lock:
+            self._listeners.discard(listener)
+        listener.sock.close()
+
+
+def _chunk(event: Event) -> bytes:
+    body = orjson.dumps(domain_event.message(event)) + b"\n"
+    return b"%x\r\n%s\r\n" % (len(body), body)

@@ -1,0 +1,154 @@
+"""Finishes or undoes what a process left behind when it died.
+
+An operation whose process gave no sign of life for a while is taken over: from then on the old process can end it no
+more. What each kind needs is idempotent, so a recovery that is interrupted is simply done again:
+
+* create: undone. The client never had its answer; engine object, row, quota and new volumes go.
+* remove: finished. It was promised to nobody that it would stay.
+* start, stop, restart, kill: the engine has done it or not; the row is made what the engine says.
+* rename: the name is changed already; the network's DNS is brought after it.
+* network: made ready.
+
+`sweep` looks the other way round: engine objects with our fleet's label that no row knows, left by an engine call that
+outlived its process. Objects without our label are never touched.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from app.domain.container_state import ContainerState
+from app.domain.node import Node
+from app.domain.operation import Operation, OperationKind, OperationState
+from app.engine.fleet import Fleet
+from app.errors import Conflict, Error, NotFound
+from app.services.container_create import undo_create
+from app.services.container_lifecycle import ContainerLifecycle
+from app.services.container_sync import ContainerSync, forget
+from app.services.networks import Networks
+from app.services.process import SILENT_SECONDS, Process
+from app.store import containers, networks, nodes, operations, processes
+from app.store.session import Store, Transaction
+
+log = structlog.get_logger()
+
+
+class Recovery:
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        process: Process,
+        sync: ContainerSync,
+        lifecycle: ContainerLifecycle,
+        account_networks: Networks,
+        fleet_name: str,
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._process = process
+        self._sync = sync
+        self._lifecycle = lifecycle
+        self._networks = account_networks
+        self._fleet_name = fleet_name
+
+    def run(self) -> None:
+        """Take over abandoned operations and end them. What cannot be ended now is tried again at the next run."""
+        with self._store.begin() as tx:
+            operations.take_over(tx, self._process.id, SILENT_SECONDS)
+            held = operations.list_held(tx, self._process.id)
+            processes.forget_silent(tx, 10 * SILENT_SECONDS)
+        for operation in held:
+            try:
+                self._end(operation)
+                log.info("operation recovered", operation=str(operation.id), kind=operation.kind)
+            except Error as error:
+                log.warning("recovery will be tried again", operation=str(operation.id), error=error.message)
+
+    def _end(self, operation: Operation) -> None:
+        with self._store.begin() as tx:
+            container = containers.find_by_id(tx, operation.target)
+            node = nodes.get(tx, operation.node_id)
+        match operation.kind:
+            case OperationKind.NETWORK:
+                self._end_network(operation, node)
+            case _ if container is None:
+                self._done(operation)
+            case OperationKind.CREATE:
+                new_volumes = [UUID(volume) for volume in operation.detail.get("volumes", [])]
+                if container.state is ContainerState.CREATING:
+                    undo_create(self._store, self._fleet, container.id, new_volumes)
+                with self._store.begin() as tx:
+                    operations.end(tx, operation.id, self._process.id, OperationState.UNDONE, "its process died")
+            case OperationKind.REMOVE:
+                force, volumes = operation.detail["force"], operation.detail["volumes"]
+                try:
+                    self._lifecycle.carry_out_removal(container, force=force, volumes=volumes)
+                except Conflict:
+                    # It runs, and was not to be forced: it stays.
+                    self._sync.refresh(container.id, also=self._ending(operation))
+                    return
+                with self._store.begin() as tx:
+                    forget(tx, container, volumes=volumes)
+                    operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+            case OperationKind.RENAME:
+                self._lifecycle.announce_name(container.id)
+                self._sync.refresh(container.id, also=self._ending(operation))
+            case _:
+                self._sync.refresh(container.id, also=self._ending(operation))
+
+    def _ending(self, operation: Operation):
+        def end(tx: Transaction) -> None:
+            operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+
+        return end
+
+    def _done(self, operation: Operation) -> None:
+        with self._store.begin() as tx:
+            operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+
+    def _end_network(self, operation: Operation, node: Node) -> None:
+        with self._store.begin() as tx:
+            network = networks.get_by_uuid(tx, UUID(operation.detail["uuid"]))
+        if network is not None:
+            self._networks.make(network, node)
+        with self._store.begin() as tx:
+            if network is not None:
+                networks.set_ready(tx, network.uuid)
+            operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+
+    def sweep(self, node: Node) -> None:
+        """Compare a node's containers with our rows, both ways. Raises Unavailable where the node is away."""
+        with self._store.begin() as tx:
+            before = containers.ids_on_node(tx, node.id)
+        listed = self._fleet.on(node).list_containers([f"sdc.fleet={self._fleet_name}"])
+        with self._store.begin() as tx:
+            after = containers.ids_on_node(tx, node.id)
+        on_engine = {entry["Labels"]["sdc.container"]: entry for entry in listed if "sdc.container" in entry["Labels"]}
+        for container_id, entry in on_engine.items():
+            if container_id not in after and container_id not in before:
+                self._remove_stray(node, container_id, entry)
+        for container_id, state in after.items():
+            if state in (ContainerState.CREATING, ContainerState.REMOVING, ContainerState.DEAD):
+                continue
+            seen = on_engine.get(container_id)
+            if container_id in before and (seen is None or seen["State"] != state):
+                self._sync.refresh(container_id)
+
+    def _remove_stray(self, node: Node, container_id: str, entry: dict) -> None:
+        """Remove an engine object only where its own create is known to be undone; others an operator must judge."""
+        with self._store.begin() as tx:
+            try:
+                state = operations.state_of(tx, UUID(entry["Labels"].get("sdc.op", "")))
+            except ValueError:
+                state = None
+        if state is not OperationState.UNDONE:
+            log.warning("unknown container of this fleet", container=container_id, node=node.name)
+            return
+        try:
+            self._fleet.on(node).remove_container(entry["Id"], force=True, volumes=True)
+            log.info("stray container removed", container=container_id, node=node.name)
+        except (NotFound, Conflict):
+            return

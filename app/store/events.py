@@ -1,0 +1,60 @@
+"""Events, appended one transaction at a time, so that the order of ids is the order of commits and a reader that has
+seen an id has seen all before it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from app.domain.event import Event
+from app.store.session import Transaction
+
+CHANNEL = "sdc_events"
+_APPENDER = 7351001
+
+_COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, id"
+
+
+def append(tx: Transaction, event: Event) -> None:
+    """Store an event and wake the readers at commit. One that is stored already is left alone."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDER})
+    statement = text(
+        """
+        INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
+        VALUES (:account, :node, :time, :type, :action, :actor, CAST(:attributes AS jsonb)) ON CONFLICT DO NOTHING
+        """
+    )
+    values = {"account": event.account_id, "node": event.node_id, "time": event.time_nano, "type": event.type}
+    attributes = orjson.dumps(dict(event.attributes)).decode()
+    tx.execute(statement, {**values, "action": event.action, "actor": event.actor_id, "attributes": attributes})
+    tx.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def last_id(tx: Transaction) -> int:
+    return tx.execute(text("SELECT coalesce(max(id), 0) FROM events")).scalar_one()
+
+
+def list_after(tx: Transaction, event_id: int, limit: int) -> list[Event]:
+    """All accounts' events after an id: for the one reader of a process, which hands each account its own."""
+    query = text(f"SELECT {_COLUMNS} FROM events WHERE id > :id ORDER BY id LIMIT :limit")  # noqa: S608
+    return [Event(*row) for row in tx.execute(query, {"id": event_id, "limit": limit})]
+
+
+def list_between(tx: Transaction, account_id: UUID, since: int, until: int, up_to_id: int) -> list[Event]:
+    """An account's stored events from `since` to `until` (nanoseconds) that are not newer than an id."""
+    query = text(
+        f"""
+        SELECT {_COLUMNS} FROM events
+        WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id <= :id ORDER BY id
+        """  # noqa: S608
+    )
+    values = {"account": account_id, "since": since, "until": until, "id": up_to_id}
+    return [Event(*row) for row in tx.execute(query, values)]
+
+
+def last_time(tx: Transaction, node_id: UUID) -> int | None:
+    """When the last event of a node happened, by its clock, in nanoseconds."""
+    query = text("SELECT max(time_nano) FROM events WHERE node_id = :node")
+    return tx.execute(query, {"node": node_id}).scalar_one()

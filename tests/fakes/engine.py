@@ -1,0 +1,928 @@
+"""FakeEngine: a Docker Engine in memory, behind the interface of app/engine/engine.py.
+
+It keeps containers, execs, images, networks and volumes, and refuses with the statuses and the words of engine 20.10
+that the product relies on. `tests/contract` runs the same tests against it and against a real engine.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import ipaddress
+import json
+import re
+import secrets
+import tarfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import Message
+from typing import Any
+
+from app.domain.node import Node
+from app.engine import lift
+from app.engine.client import RawStream
+from app.errors import Conflict, Forbidden, Internal, InvalidParameter, NotFound, NotModified
+from tests.fakes import shapes
+from tests.fakes.process import STDERR, STDOUT, CannotStart, Process, Wire
+from tests.fakes.traps import LIMIT, Traps, recorded
+
+Json = dict[str, Any]
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_SIGNALS = {"KILL", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "STOP", "CONT", "WINCH"}
+_NUMBERS = {"9": "KILL", "15": "TERM", "2": "INT", "1": "HUP", "3": "QUIT"}
+
+
+@dataclass
+class FakeContainer:
+    id: str
+    name: str
+    image_id: str
+    created: str
+    config: Json
+    host: Json
+    networks: dict[str, Json]
+    mounts: list[Json]
+    state: Json = field(default_factory=shapes.state)
+    ports: Json = field(default_factory=dict)
+    restarts: int = 0
+    log: list[tuple[float, int, bytes]] = field(default_factory=list)
+    process: Process | None = None
+    attached: list[tuple[Wire, set[int]]] = field(default_factory=list)
+    followers: list[tuple[Wire, set[int]]] = field(default_factory=list)
+    waiters: list[tuple[str, Wire]] = field(default_factory=list)
+    #: What clients wrote to standard input before the start.
+    early: list[bytes] = field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        return self.state["Running"]
+
+
+@dataclass
+class FakeExec:
+    id: str
+    container: FakeContainer
+    body: Json
+    running: bool = False
+    exit_code: int | None = None
+    process: Process | None = None
+
+
+class FakeBody:
+    """Messages of a stream, like app.engine.client.Body. `closed` tells a test that nobody wants the rest."""
+
+    def __init__(self, messages: Iterator[Json]) -> None:
+        self._messages = messages
+        self.closed = threading.Event()
+
+    def messages(self) -> Iterator[Json]:
+        for message in self._messages:
+            if self.closed.is_set():
+                return
+            yield message
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def __enter__(self) -> FakeBody:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FakeEngine(Traps):
+    def __init__(self) -> None:
+        super().__init__()
+        self.containers: dict[str, FakeContainer] = {}
+        self.execs: dict[str, FakeExec] = {}
+        self.images: dict[str, Json] = {}
+        #: "repository:tag" or "repository@sha256:..." -> image id, as the engine itself names them.
+        self.names: dict[str, str] = {}
+        self.networks: dict[str, Json] = {}
+        self.volumes: dict[str, Json] = {}
+        #: What registries have: "host/path:tag" or "host/path@digest" -> (digest, image).
+        self.registry: dict[str, tuple[str, Json]] = {}
+        self.bodies: list[FakeBody] = []
+        self._addresses: dict[str, int] = {}
+        self._ephemeral = 32768
+        self._events: list[Json] = []
+        self._changed = threading.Condition(threading.RLock())
+        self._add_network("bridge", "172.17.0.0/16", {})
+
+    # -- for tests -----------------------------------------------------------------------------------------------
+
+    def add_image(self, config: Json, *, size: int = 1000) -> str:
+        """Put an image on the engine, without a name. `config` is the image's configuration file."""
+        image_id = f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
+        self.images[image_id] = shapes.image(image_id, config, size)
+        return image_id
+
+    def publish(self, repository: str, tag: str, config: Json) -> tuple[str, str]:
+        """Put an image into a registry ("registry.example.com/a/b"). Its (id, digest)."""
+        image_id = f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
+        digest = f"sha256:{hashlib.sha256(image_id.encode()).hexdigest()}"
+        found = (digest, shapes.image(image_id, config, 1000))
+        self.registry[f"{repository}:{tag}"] = self.registry[f"{repository}@{digest}"] = found
+        return image_id, digest
+
+    def die(self, name: str, code: int) -> None:
+        """The container's process ends by itself."""
+        container = self._find(name)
+        process, container.process = container.process, None
+        self._ended(container, code)
+        if process:
+            process.kill()
+
+    def close(self) -> None:
+        """End all processes and streams."""
+        for container in list(self.containers.values()):
+            if container.process:
+                container.process.kill()
+        for body in self.bodies:
+            body.close()
+
+    # -- system --------------------------------------------------------------------------------------------------
+
+    @recorded
+    def version(self) -> Json:
+        return {
+            "Version": "20.10.24",
+            "ApiVersion": "1.41",
+            "MinAPIVersion": "1.12",
+            "Os": "linux",
+            "Arch": "amd64",
+            "KernelVersion": "6.1.0",
+        }
+
+    @recorded
+    def info(self) -> Json:
+        return {
+            "ID": "FAKE:FAKE",
+            "NCPU": 8,
+            "MemTotal": 16 << 30,
+            "ServerVersion": "20.10.24",
+            "OSType": "linux",
+            "Architecture": "x86_64",
+            "CgroupVersion": "1",
+            "LiveRestoreEnabled": False,
+            "Swarm": {"LocalNodeState": "inactive"},
+        }
+
+    @recorded
+    def events(
+        self, *, since: float | None = None, labels: Iterable[str] = (), timeout: float | None = None
+    ) -> FakeBody:
+        with self._changed:
+            start = 0 if since else len(self._events)
+        body = FakeBody(self._follow_events(start, since or 0.0, list(labels)))
+        self.bodies.append(body)
+        return body
+
+    def _follow_events(self, position: int, since: float, labels: list[str]) -> Iterator[Json]:
+        body = self.bodies[-1]
+        while not body.closed.is_set():
+            with self._changed:
+                if position >= len(self._events):
+                    self._changed.wait(0.05)
+                    continue
+                event = self._events[position]
+                position += 1
+            if event["timeNano"] / 1e9 >= since and _carries(event["Actor"]["Attributes"], labels):
+                yield event
+
+    def _emit(self, container: FakeContainer, action: str, **attributes: str) -> None:
+        now = time.time_ns()
+        about = {"image": container.config["Image"], "name": container.name} | container.config["Labels"] | attributes
+        event = {
+            "status": action,
+            "id": container.id,
+            "from": container.config["Image"],
+            "Type": "container",
+            "Action": action,
+            "Actor": {"ID": container.id, "Attributes": about},
+            "scope": "local",
+            "time": now // 10**9,
+            "timeNano": now,
+        }
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+
+    # -- containers ----------------------------------------------------------------------------------------------
+
+    @recorded
+    def create_container(self, name: str, body: Json, *, platform: str = "") -> str:
+        body = json.loads(json.dumps(body))
+        if not _NAME.fullmatch(name):
+            raise InvalidParameter(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+        image = self._image(body.get("Image", ""))
+        with self._changed:
+            if taken := next((c for c in self.containers.values() if c.name == name), None):
+                raise Conflict(
+                    f'Conflict. The container name "/{name}" is already in use by container "{taken.id}". '
+                    "You have to remove (or rename) that container to be able to reuse that name."
+                )
+            new = secrets.token_hex(32)
+            config = shapes.config(image["Config"], body, new)
+            if not (config["Cmd"] or config["Entrypoint"]):
+                raise InvalidParameter("No command specified")
+            host = shapes.host_config(body.get("HostConfig") or {})
+            container = FakeContainer(
+                new, name, image["Id"], _now(), config, host, _endpoints(host, body), self._mounts(host, config)
+            )
+            self.containers[new] = container
+        self._emit(container, "create")
+        return new
+
+    @recorded
+    def inspect_container(self, name: str, *, size: bool = False, timeout: float = 20.0) -> Json:
+        container = self._find(name)
+        with self._changed:
+            argv = _argv(container)
+            running = [e.id for e in self.execs.values() if e.container is container and e.running]
+            seen = {
+                "Id": container.id,
+                "Created": container.created,
+                "Path": argv[0],
+                "Args": argv[1:],
+                "State": container.state,
+                "Image": container.image_id,
+                "ResolvConfPath": f"/var/lib/docker/containers/{container.id}/resolv.conf",
+                "HostnamePath": f"/var/lib/docker/containers/{container.id}/hostname",
+                "HostsPath": f"/var/lib/docker/containers/{container.id}/hosts",
+                "LogPath": f"/var/lib/docker/containers/{container.id}/{container.id}-json.log",
+                "Name": f"/{container.name}",
+                "RestartCount": container.restarts,
+                "Driver": "overlay2",
+                "Platform": "linux",
+                "MountLabel": "",
+                "ProcessLabel": "",
+                "AppArmorProfile": "",
+                "ExecIDs": running or None,
+                "HostConfig": container.host,
+                "GraphDriver": {"Name": "overlay2", "Data": {"UpperDir": "/var/lib/docker/overlay2/x/diff"}},
+                "Mounts": container.mounts,
+                "Config": container.config,
+                "NetworkSettings": {
+                    "Bridge": "",
+                    "SandboxID": secrets.token_hex(32) if container.running else "",
+                    "Ports": container.ports,
+                    "Networks": container.networks,
+                },
+            }
+            if size:
+                seen |= {"SizeRw": 0, "SizeRootFs": self.images[container.image_id]["Size"]}
+            return lift.container(copy.deepcopy(seen))
+
+    @recorded
+    def list_containers(self, labels: Iterable[str], *, size: bool = False) -> list[Json]:
+        wanted = list(labels)
+        with self._changed:
+            found = [c for c in self.containers.values() if _carries(c.config["Labels"], wanted)]
+            return [
+                {
+                    "Id": c.id,
+                    "Names": [f"/{c.name}"],
+                    "Image": c.config["Image"],
+                    "ImageID": c.image_id,
+                    "Labels": dict(c.config["Labels"]),
+                    "State": c.state["Status"],
+                    "Created": int(datetime.fromisoformat(c.created).timestamp()),
+                }
+                | ({"SizeRw": 0, "SizeRootFs": 1000} if size else {})
+                for c in reversed(found)
+            ]
+
+    @recorded
+    def start_container(self, name: str) -> None:
+        container = self._find(name)
+        if container.running:
+            raise NotModified("")
+        self._start(container)
+
+    def _start(self, container: FakeContainer) -> None:
+        with self._changed:
+            for network, endpoint in container.networks.items():
+                if network not in self.networks and network != "none":
+                    container.state |= {"ExitCode": 128, "Error": f"network {network} not found"}
+                    raise NotFound(f"network {network} not found")
+                endpoint.update(self._address(network, endpoint) if network != "none" else {})
+            try:
+                process = Process(
+                    _argv(container),
+                    output=lambda stream, data: self._output(container, stream, data),
+                    ended=lambda code: self._exited(container, process, code),
+                    stdin=container.config["OpenStdin"],
+                )
+            except CannotStart as error:
+                words = (
+                    "failed to create shim task: OCI runtime create failed: runc create failed: unable to start "
+                    f'container process: exec: "{error}": executable file not found in $PATH: unknown'
+                )
+                container.state |= {"ExitCode": 127, "Error": words}
+                self._idle(container)
+                self._tell(container, ("next-exit",))
+                raise InvalidParameter(words) from None
+            self._publish(container)
+            container.process = process
+            container.state = shapes.state() | {
+                "Status": "running",
+                "Running": True,
+                "Pid": 4242,
+                "StartedAt": _now(),
+                "FinishedAt": container.state["FinishedAt"],
+            }
+            for data in container.early:
+                process.feed(data)
+            container.early = []
+        self._emit(container, "start")
+        process.start()
+
+    @recorded
+    def stop_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
+        container = self._find(name)
+        if not container.running:
+            raise NotModified("")
+        self._kill(container)
+        self._emit(container, "stop")
+
+    @recorded
+    def restart_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
+        container = self._find(name)
+        self._kill(container)
+        self._start(container)
+        self._emit(container, "restart")
+
+    @recorded
+    def kill_container(self, name: str, signal: str) -> None:
+        word = _NUMBERS.get(signal, signal.upper().removeprefix("SIG") or "KILL")
+        if word not in _SIGNALS:
+            raise InvalidParameter(f"Invalid signal: {signal}")
+        try:
+            container = self._find(name)
+            self._must_run(container)
+        except (NotFound, Conflict) as error:
+            raise type(error)(f"Cannot kill container: {name}: {error.message}") from None
+        if word == "KILL":
+            self._kill(container)
+        self._emit(container, "kill", signal=word)
+
+    @recorded
+    def remove_container(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
+        container = self._find(name)
+        if container.running:
+            if not force:
+                raise Conflict(
+                    f"You cannot remove a running container {container.id}. "
+                    "Stop the container before attempting removal or force remove"
+                )
+            self._kill(container)
+        self._remove(container, volumes=volumes)
+
+    def _remove(self, container: FakeContainer, *, volumes: bool) -> None:
+        with self._changed:
+            if self.containers.pop(container.id, None) is None:
+                return
+            self._tell(container, ("removed",))
+            for wire, _ in container.attached:
+                wire.end()
+            if volumes:
+                for mount in container.mounts:
+                    if self.volumes.get(mount["Name"], {}).get("Anonymous"):
+                        del self.volumes[mount["Name"]]
+        self._emit(container, "destroy")
+
+    @recorded
+    def resize_container(self, name: str, *, height: int, width: int) -> None:
+        self._must_run(self._find(name))
+
+    @recorded
+    def top(self, name: str, ps_args: str | None) -> Json:
+        container = self._find(name)
+        self._must_run(container)
+        titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+        return {
+            "Titles": titles,
+            "Processes": [["root", "4242", "4200", "0", "06:23", "?", "00:00:00", " ".join(_argv(container))]],
+        }
+
+    @recorded
+    def attach(self, name: str, query: Mapping[str, Any]) -> RawStream:
+        container = self._find(name)
+        wire = Wire(frames=not container.config["Tty"])
+        with self._changed:
+            streams = _streams(query)
+            if query.get("logs"):
+                for _, stream, data in container.log:
+                    if stream in streams:
+                        wire.write(stream, data)
+            if not query.get("stream"):
+                wire.end()
+            else:
+                container.attached.append((wire, streams))
+                if query.get("stdin") and container.config["OpenStdin"]:
+                    wire.read_into(lambda data: self._typed(container, wire, data))
+                if container.state["Status"] == "exited":
+                    wire.end()
+        return _raw(wire, 101, "application/vnd.docker.raw-stream")
+
+    @recorded
+    def logs(self, name: str, query: Mapping[str, Any]) -> RawStream:
+        container = self._find(name)
+        streams = _streams(query)
+        if not streams:
+            raise InvalidParameter("Bad parameters: you must choose at least one stream")
+        wire = Wire(frames=not container.config["Tty"], chunks=True)
+        with self._changed:
+            lines = [line for line in container.log if line[1] in streams]
+            lines = [line for line in lines if line[0] >= float(query.get("since") or 0)]
+            if until := float(query.get("until") or 0):
+                lines = [line for line in lines if line[0] <= until]
+            tail = str(query.get("tail") or "all")
+            if tail.isdigit():
+                lines = lines[len(lines) - min(int(tail), len(lines)) :]
+            for moment, stream, data in lines:
+                stamp = f"{_time(moment)} ".encode() if query.get("timestamps") else b""
+                wire.write(stream, stamp + data)
+            if query.get("follow") and container.running:
+                container.followers.append((wire, streams))
+            else:
+                wire.end()
+        return _raw(wire, 200, "application/octet-stream")
+
+    @recorded
+    def wait(self, name: str, condition: str) -> RawStream:
+        container = self._find(name)
+        wire = Wire()
+        with self._changed:
+            container.waiters.append((condition, wire))
+            if not container.running and condition not in ("next-exit", "removed"):
+                self._tell(container, (condition,))
+        return _raw(wire, 200, "application/json")
+
+    # -- exec ----------------------------------------------------------------------------------------------------
+
+    @recorded
+    def create_exec(self, name: str, body: Json) -> str:
+        container = self._find(name)
+        self._must_run(container)
+        if not body.get("Cmd"):
+            raise InvalidParameter("No exec command specified")
+        new = secrets.token_hex(32)
+        self.execs[new] = FakeExec(new, container, copy.deepcopy(body))
+        self._emit(container, f"exec_create: {' '.join(body['Cmd'])}", execID=new)
+        return new
+
+    @recorded
+    def start_exec(self, exec_id: str, body: Json) -> RawStream:
+        found = self._exec(exec_id)
+        wire = Wire(frames=not found.body.get("Tty"))
+        self._run_exec(found, wire)
+        return _raw(wire, 101, "application/vnd.docker.raw-stream")
+
+    @recorded
+    def start_exec_detached(self, exec_id: str, body: Json) -> None:
+        self._run_exec(self._exec(exec_id), None)
+
+    def _run_exec(self, found: FakeExec, wire: Wire | None) -> None:
+        if found.process:
+            raise Conflict(f"Error: Exec command {found.id} has already run")
+        self._must_run(found.container)
+        wanted = {
+            stream
+            for stream, flag in ((STDOUT, "AttachStdout"), (STDERR, "AttachStderr"))
+            if wire and found.body.get(flag)
+        }
+
+        def output(stream: int, data: bytes) -> None:
+            if wire and stream in wanted:
+                wire.write(stream, data)
+
+        def ended(code: int) -> None:
+            found.running, found.exit_code = False, code
+            if wire:
+                wire.end()
+            self._emit(found.container, "exec_die", execID=found.id, exitCode=str(code))
+
+        try:
+            process = Process(
+                found.body["Cmd"], output=output, ended=ended, stdin=bool(wire and found.body.get("AttachStdin"))
+            )
+        except CannotStart as error:
+            found.exit_code = 126
+            raise InvalidParameter(
+                f'OCI runtime exec failed: exec failed: unable to start container process: exec: "{error}": '
+                "executable file not found in $PATH: unknown"
+            ) from None
+        found.process, found.running = process, True
+        self._emit(found.container, f"exec_start: {' '.join(found.body['Cmd'])}", execID=found.id)
+        if wire and found.body.get("AttachStdin"):
+            wire.read_into(process.feed)
+        process.start()
+
+    @recorded
+    def resize_exec(self, exec_id: str, *, height: int, width: int) -> None:
+        if not self._exec(exec_id).running:
+            raise NotFound("no such exec")
+
+    @recorded
+    def inspect_exec(self, exec_id: str) -> Json:
+        found = self._exec(exec_id)
+        body = found.body
+        return {
+            "ID": found.id,
+            "Running": found.running,
+            "ExitCode": found.exit_code,
+            "ProcessConfig": {
+                "tty": bool(body.get("Tty")),
+                "entrypoint": body["Cmd"][0],
+                "arguments": body["Cmd"][1:],
+                "privileged": False,
+            },
+            "OpenStdin": bool(body.get("AttachStdin")),
+            "OpenStderr": bool(body.get("AttachStderr")),
+            "OpenStdout": bool(body.get("AttachStdout")),
+            "CanRemove": False,
+            "ContainerID": found.container.id,
+            "DetachKeys": "",
+            "Pid": 4300 if found.process else 0,
+        }
+
+    # -- images --------------------------------------------------------------------------------------------------
+
+    @recorded
+    def pull_image(self, image: str, tag: str, *, platform: str = "", auth: str = "") -> FakeBody:
+        joint = "@" if tag.startswith("sha256:") else ":"
+        if f"{image}{joint}{tag}" not in self.registry:
+            if not any(name.startswith((f"{image}:", f"{image}@")) for name in self.registry):
+                raise NotFound(
+                    f"pull access denied for {image}, repository does not exist or may require 'docker login': "
+                    "denied: requested access to the resource is denied"
+                )
+            raise NotFound(f"manifest for {image}{joint}{tag} not found: manifest unknown: manifest unknown")
+        digest, found = self.registry[f"{image}{joint}{tag}"]
+        body = FakeBody(self._pulling(image, tag, digest, found))
+        self.bodies.append(body)
+        return body
+
+    def _pulling(self, image: str, tag: str, digest: str, found: Json) -> Iterator[Json]:
+        path = image.partition("/")[2]
+        yield {"status": f"Pulling from {path}", "id": tag}
+        news = found["Id"] not in self.images
+        if news:
+            layer = "2a62b92bb4e1"
+            yield {"status": "Pulling fs layer", "progressDetail": {}, "id": layer}
+            detail = {"current": 500, "total": 1000}
+            yield {"status": "Downloading", "progressDetail": detail, "progress": "[==>  ]", "id": layer}
+            yield {"status": "Pull complete", "progressDetail": {}, "id": layer}
+            self.spring("pulling", False)
+            self.images[found["Id"]] = copy.deepcopy(found)
+        self.names[f"{image}@{digest}"] = found["Id"]
+        if not tag.startswith("sha256:"):
+            self.names[f"{image}:{tag}"] = found["Id"]
+        yield {"status": f"Digest: {digest}"}
+        word = "Downloaded newer image" if news else "Image is up to date"
+        yield {"status": f"Status: {word} for {image}:{tag}"}
+
+    @recorded
+    def inspect_image(self, name: str) -> Json:
+        try:
+            return lift.image(copy.deepcopy(self._image(name)))
+        except NotFound as error:
+            raise NotFound(f"no such image: {name}: {error.message}") from None
+
+    @recorded
+    def load_images(self, chunks: Iterable[bytes]) -> FakeBody:
+        data = b"".join(chunks)
+        try:
+            with closing(tarfile.open(fileobj=io.BytesIO(data))) as archive:
+                said = [self._load(archive, entry) for entry in json.loads(_member(archive, "manifest.json"))]
+        except (tarfile.TarError, KeyError):
+            words = "Error processing tar file(exit status 1): unexpected EOF"
+            return FakeBody(iter([{"errorDetail": {"message": words}, "error": words}]))
+        return FakeBody(iter([{"stream": f"{line}\n"} for lines in said for line in lines]))
+
+    def _load(self, archive: tarfile.TarFile, entry: Json) -> list[str]:
+        config = _member(archive, entry["Config"])
+        size = sum(len(_member(archive, layer)) for layer in entry["Layers"])
+        image_id = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        self.images[image_id] = shapes.image(image_id, json.loads(config), size)
+        for tag in entry.get("RepoTags") or []:
+            self.names[f"docker.io/library/{tag}"] = image_id
+        return [f"Loaded image: {tag}" for tag in entry.get("RepoTags") or []] or [f"Loaded image ID: {image_id}"]
+
+    def _image(self, name: str) -> Json:
+        if name in self.images:
+            return self.images[name]
+        full = name if "/" in name else f"docker.io/library/{name}"
+        if "@" not in full and ":" not in full:
+            full, name = f"{full}:latest", f"{name}:latest"
+        if full in self.names:
+            return self.images[self.names[full]]
+        raise NotFound(f"No such image: {name}")
+
+    # -- networks and volumes ------------------------------------------------------------------------------------
+
+    @recorded
+    def create_network(self, body: Json) -> str:
+        name = body["Name"]
+        if name in self.networks:
+            raise Conflict(f"network with name {name} already exists")
+        pools = (body.get("IPAM") or {}).get("Config") or []
+        subnet = pools[0]["Subnet"] if pools else f"172.{18 + len(self.networks)}.0.0/16"
+        wanted = ipaddress.ip_network(subnet)
+        for other in self.networks.values():
+            if wanted.overlaps(ipaddress.ip_network(other["IPAM"]["Config"][0]["Subnet"])):
+                raise Forbidden("Pool overlaps with other one on this address space")
+        return self._add_network(name, subnet, body)
+
+    def _add_network(self, name: str, subnet: str, body: Json) -> str:
+        new = secrets.token_hex(32)
+        first = str(next(ipaddress.ip_network(subnet).hosts()))
+        pools = (body.get("IPAM") or {}).get("Config") or []
+        gateway = (pools[0].get("Gateway") if pools else None) or first
+        self.networks[name] = {
+            "Name": name,
+            "Id": new,
+            "Created": _now(),
+            "Scope": "local",
+            "Driver": body.get("Driver") or "bridge",
+            "EnableIPv6": False,
+            "IPAM": {"Driver": "default", "Options": None, "Config": [{"Subnet": subnet, "Gateway": gateway}]},
+            "Internal": bool(body.get("Internal")),
+            "Attachable": False,
+            "Ingress": False,
+            "ConfigFrom": {"Network": ""},
+            "ConfigOnly": False,
+            "Containers": {},
+            "Options": body.get("Options") or {},
+            "Labels": body.get("Labels") or {},
+        }
+        return new
+
+    @recorded
+    def find_network(self, name: str) -> Json | None:
+        return copy.deepcopy(self.networks.get(name))
+
+    @recorded
+    def remove_network(self, name: str) -> None:
+        network = self._network(name)
+        with self._changed:
+            if any(c.running and name in c.networks for c in self.containers.values()):
+                raise Forbidden(f"error while removing network: network {name} id {network['Id']} has active endpoints")
+            del self.networks[name]
+
+    @recorded
+    def connect_network(self, network: str, container: str, endpoint: Json) -> None:
+        target = self._find(container)
+        self._network(network)
+        with self._changed:
+            if network in target.networks:
+                raise Forbidden(f"endpoint with name {target.name} already exists in network {network}")
+            target.networks[network] = shapes.ENDPOINT | copy.deepcopy(endpoint)
+            if target.running:
+                target.networks[network] |= self._address(network, target.networks[network])
+
+    @recorded
+    def disconnect_network(self, network: str, container: str) -> None:
+        target = self._find(container)
+        self._network(network)
+        if target.networks.pop(network, None) is None:
+            raise Internal(f"container {target.id} is not connected to network {network}")
+
+    @recorded
+    def remove_volume(self, name: str) -> None:
+        """Like the product's call, with force: a missing volume is fine."""
+        with self._changed:
+            users = [c.id for c in self.containers.values() if any(m["Name"] == name for m in c.mounts)]
+            if users:
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            self.volumes.pop(name, None)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _find(self, name: str) -> FakeContainer:
+        with self._changed:
+            for container in self.containers.values():
+                if name in (container.id, container.name):
+                    return container
+        raise NotFound(f"No such container: {name}")
+
+    def _exec(self, exec_id: str) -> FakeExec:
+        found = self.execs.get(exec_id)
+        if found is None or found.container.id not in self.containers:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return found
+
+    def _network(self, name: str) -> Json:
+        if name not in self.networks:
+            raise NotFound(f"network {name} not found")
+        return self.networks[name]
+
+    def _must_run(self, container: FakeContainer) -> None:
+        if not container.running:
+            raise Conflict(f"Container {container.id} is not running")
+
+    def _kill(self, container: FakeContainer) -> None:
+        process = container.process
+        if process:
+            # Not under the lock: the process's thread takes it to tell of its end.
+            process.kill()
+
+    def _output(self, container: FakeContainer, stream: int, data: bytes) -> None:
+        if container.config["Tty"]:
+            stream, data = STDOUT, data.replace(b"\n", b"\r\n")
+        with self._changed:
+            if container.host["LogConfig"]["Type"] != "none":
+                container.log.append((time.time(), stream, data))
+            for wire, streams in [*container.attached, *container.followers]:
+                if stream in streams:
+                    wire.write(stream, data)
+
+    def _typed(self, container: FakeContainer, wire: Wire, data: bytes) -> None:
+        """A client wrote to an attached container's standard input, or (b"") closed its side."""
+        with self._changed:
+            if data or container.config["StdinOnce"]:
+                if container.process:
+                    container.process.feed(data)
+                elif container.state["Status"] == "created":
+                    container.early.append(data)
+                return
+            container.attached = [pair for pair in container.attached if pair[0] is not wire]
+        wire.end()
+
+    def _exited(self, container: FakeContainer, process: Process, code: int) -> None:
+        if container.process is process:
+            container.process = None
+            self._ended(container, code)
+
+    def _ended(self, container: FakeContainer, code: int) -> None:
+        with self._changed:
+            container.state |= {
+                "Status": "exited",
+                "Running": False,
+                "Pid": 0,
+                "ExitCode": code,
+                "FinishedAt": _now(),
+            }
+            self._idle(container)
+            for wire, _ in [*container.attached, *container.followers]:
+                wire.end()
+            container.attached, container.followers = [], []
+            self._tell(container, ("", "not-running", "next-exit"))
+            gone = [e for e in self.execs.values() if e.container is container and e.running and e.process]
+        for running in gone:
+            if running.process:
+                running.process.kill()
+        self._emit(container, "die", exitCode=str(code))
+        if container.host["AutoRemove"]:
+            self._remove(container, volumes=True)
+
+    def _idle(self, container: FakeContainer) -> None:
+        container.ports = {}
+        for endpoint in container.networks.values():
+            endpoint.update(shapes.IDLE)
+
+    def _tell(self, container: FakeContainer, conditions: tuple[str, ...]) -> None:
+        """Answer those who wait for one of `conditions`."""
+        told = [pair for pair in container.waiters if pair[0] in conditions]
+        container.waiters = [pair for pair in container.waiters if pair[0] not in conditions]
+        error = container.state["Error"]
+        answer = {"Error": {"Message": error} if error else None, "StatusCode": container.state["ExitCode"]}
+        for _, wire in told:
+            wire.write(STDOUT, json.dumps(answer).encode() + b"\n")
+            wire.end()
+
+    def _address(self, network: str, endpoint: Json) -> Json:
+        found = self.networks[network]
+        pool = found["IPAM"]["Config"][0]
+        subnet = ipaddress.ip_network(pool["Subnet"])
+        wanted = (endpoint.get("IPAMConfig") or {}).get("IPv4Address")
+        number = self._addresses[network] = self._addresses.get(network, 1) + 1
+        address = ipaddress.ip_address(wanted) if wanted else subnet[number]
+        return {
+            "NetworkID": found["Id"],
+            "EndpointID": secrets.token_hex(32),
+            "Gateway": pool["Gateway"],
+            "IPAddress": str(address),
+            "IPPrefixLen": subnet.prefixlen,
+            "MacAddress": "02:42:" + ":".join(f"{byte:02x}" for byte in address.packed),
+        }
+
+    def _publish(self, container: FakeContainer) -> None:
+        """Bind the published ports. Raises Internal where one is taken."""
+        bindings: Json = dict.fromkeys(container.config.get("ExposedPorts") or {})
+        taken = {
+            (port.partition("/")[2], binding["HostPort"])
+            for other in self.containers.values()
+            for port, bound in other.ports.items()
+            for binding in bound or []
+        }
+        for port, wanted in (container.host["PortBindings"] or {}).items():
+            bindings[port] = []
+            for binding in wanted:
+                host_port = binding.get("HostPort") or ""
+                if not host_port or "-" in host_port:
+                    host_port = str(self._ephemeral)
+                    self._ephemeral += 1
+                host_ip = binding.get("HostIp") or "0.0.0.0"
+                if (port.partition("/")[2], host_port) in taken:
+                    self._idle(container)
+                    raise Internal(
+                        f"driver failed programming external connectivity on endpoint {container.name} "
+                        f"({secrets.token_hex(32)}): Bind for {host_ip}:{host_port} failed: port is already allocated"
+                    )
+                bindings[port].append({"HostIp": host_ip, "HostPort": host_port})
+        container.ports = bindings
+
+    def _mounts(self, host: Json, config: Json) -> list[Json]:
+        mounts = []
+        wanted = [(m.get("Source", ""), m["Target"], not m.get("ReadOnly")) for m in host.get("Mounts") or []]
+        for bind in host.get("Binds") or []:
+            source, target, *mode = bind.split(":")
+            wanted.append((source, target, mode != ["ro"]))
+        wanted += [("", target, True) for target in config.get("Volumes") or {}]
+        for source, target, writable in wanted:
+            name = source or secrets.token_hex(32)
+            self.volumes.setdefault(name, {"Anonymous": not source})
+            mounts.append(
+                {
+                    "Type": "volume",
+                    "Name": name,
+                    "Source": f"/var/lib/docker/volumes/{name}/_data",
+                    "Destination": target,
+                    "Driver": "local",
+                    "Mode": "z",
+                    "RW": writable,
+                    "Propagation": "",
+                }
+            )
+        return mounts
+
+
+class FakeFleet:
+    """Node -> its fake engine, made at first sight; a test may put its own into `engines`."""
+
+    def __init__(self, engine: FakeEngine | None = None) -> None:
+        self.engines: dict[str, FakeEngine] = {}
+        self._first = engine
+
+    def on(self, node: Node) -> FakeEngine:
+        if node.url not in self.engines:
+            self.engines[node.url] = self._first or FakeEngine()
+            self._first = None
+        return self.engines[node.url]
+
+    def close(self) -> None:
+        for engine in self.engines.values():
+            engine.close()
+
+
+def _argv(container: FakeContainer) -> list[str]:
+    return [*(container.config["Entrypoint"] or []), *(container.config["Cmd"] or [])]
+
+
+def _endpoints(host: Json, body: Json) -> dict[str, Json]:
+    mode = host["NetworkMode"]
+    given = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    names = list(given) or ["bridge" if mode == "default" else mode]
+    return {name: shapes.ENDPOINT | (given.get(name) or {}) for name in names}
+
+
+def _carries(labels: Mapping[str, str], wanted: list[str]) -> bool:
+    return all(labels.get(key) == value for key, _, value in (label.partition("=") for label in wanted))
+
+
+def _streams(query: Mapping[str, Any]) -> set[int]:
+    return {stream for stream, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if query.get(key)}
+
+
+def _raw(wire: Wire, status: int, media_type: str) -> RawStream:
+    headers = Message()
+    headers["Content-Type"] = media_type
+    wire.client.setblocking(False)
+    return RawStream(wire.client, status, headers, b"")
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file
+    return file.read()
+
+
+def _now() -> str:
+    return _time(time.time())
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+__all__ = ["LIMIT", "FakeBody", "FakeContainer", "FakeEngine", "FakeExec", "FakeFleet"]
