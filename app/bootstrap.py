@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -11,57 +10,24 @@ import structlog
 from app.api.app import create_app
 from app.api.hijack import Hijack
 from app.api.routes import Services
+from app.core import build_core
 from app.domain.policy import Rules
-from app.engine.fleet import Fleet
 from app.errors import Error
 from app.server.relay import Collect, Relay, Stream
 from app.services.container_create import ContainerCreate
 from app.services.container_io import ContainerIo
-from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_queries import ContainerQueries
-from app.services.container_sync import ContainerSync
 from app.services.events import Events
 from app.services.identity import Credential, Identity
 from app.services.images import Images
-from app.services.intent import Intents
-from app.services.networks import Networks
 from app.services.process import BEAT_SECONDS, Process
-from app.services.recovery import Recovery
 from app.services.system import System
 from app.settings import Settings
-from app.store.session import Store
 
 log = structlog.get_logger()
 
 #: Within this many seconds of a key's removal its streams are cut; the design allows five.
 REVOCATION_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Core:
-    """What the API and the observer share."""
-
-    settings: Settings
-    store: Store
-    fleet: Fleet
-    process: Process
-    sync: ContainerSync
-    lifecycle: ContainerLifecycle
-    networks: Networks
-    intents: Intents
-    recovery: Recovery
-
-
-def build_core(settings: Settings, kind: str) -> Core:
-    store = Store(settings.database_url, pool=settings.database_pool)
-    fleet = Fleet()
-    process = Process(store, kind)
-    sync = ContainerSync(store, fleet)
-    intents = Intents(store, process)
-    lifecycle = ContainerLifecycle(store, fleet, sync, intents)
-    networks = Networks(store, fleet, process, settings.network_pool, settings.fleet)
-    recovery = Recovery(store, fleet, process, sync, lifecycle, networks, settings.fleet)
-    return Core(settings, store, fleet, process, sync, lifecycle, networks, intents, recovery)
 
 
 def build(settings: Settings) -> Worker:

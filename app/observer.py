@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from app import log as logs
-from app.bootstrap import Core, build_core
+from app.core import Core, build_core
 from app.domain.container_view import LABEL_PREFIX
 from app.domain.event import CHANGES_STATE, CONTAINER_ACTIONS, Event
 from app.domain.node import Node
@@ -51,8 +51,7 @@ class NodeFollower:
     def stop(self) -> None:
         self._stop.set()
         if self._body is not None:
-            with contextlib.suppress(Exception):
-                self._body.close()
+            self._body.abort()
 
     @property
     def alive(self) -> bool:

@@ -22,9 +22,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from app.engine.errors import from_status
 from app.errors import Error, Internal, Unavailable
+from app.stream import json_stream
 
 CONNECT_TIMEOUT = 5.0
 MAX_IDLE = 32
+#: The most that is read of an error's body.
+MAX_REFUSAL = 65536
 
 
 @dataclass(frozen=True)
@@ -67,38 +70,29 @@ class Body:
             raise Unavailable("the connection to the node was lost") from error
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """The JSON messages of a progress or event stream: one object after another, however they are cut."""
-        decoder = json.JSONDecoder()
-        text = b""
-        for block in self.chunks(65536):
-            text += block
-            while True:
-                stripped = text.lstrip()
-                if not stripped:
-                    text = b""
-                    break
-                end = stripped.find(b"\n")
-                line = stripped if end < 0 else stripped[:end]
-                try:
-                    decoded = line.decode()
-                    message, used = decoder.raw_decode(decoded)
-                except (UnicodeDecodeError, json.JSONDecodeError):
-                    if end >= 0:
-                        raise Internal("the node sent a malformed message") from None
-                    text = stripped
-                    break
-                yield message
-                text = stripped[len(decoded[:used].encode()) :]
+        """The JSON messages of a progress or event stream, each as soon as it is whole."""
+        try:
+            yield from json_stream.split(self.chunks(65536))
+        except ValueError as error:
+            raise Internal("the node sent a malformed message") from error
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            if self.response.isclosed():
+            whole = self.response.isclosed() or self.response.length == 0
+            self.response.close()
+            if whole:
                 self._client.give_back(self._connection)
             else:
                 # Closing is how an engine learns that nobody wants the rest: it ends a pull, for one.
                 self._connection.close()
-            self.response.close()
+
+    def abort(self) -> None:
+        """End a read that another thread waits in; closing would wait for that read."""
+        sock = self._connection.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Body:
         return self
@@ -118,7 +112,11 @@ class _Connection(http.client.HTTPConnection):
         if isinstance(self._target, str):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(CONNECT_TIMEOUT)
-            sock.connect(self._target)
+            try:
+                sock.connect(self._target)
+            except OSError:
+                sock.close()
+                raise
         else:
             sock = socket.create_connection(self._target, CONNECT_TIMEOUT)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -171,7 +169,10 @@ class EngineClient:
             raise Unavailable("the node did not answer in time") from error
         finally:
             response.close()
-        return json.loads(data) if data else None
+        try:
+            return json.loads(data) if data else None
+        except ValueError as error:
+            raise Internal("the node sent a malformed answer") from error
 
     def open(
         self,
@@ -187,20 +188,28 @@ class EngineClient:
         """Like `json`, but hands over the body to be read as it comes. `chunks` is sent as a chunked request body."""
         connection = self._take()
         try:
-            self._send(connection, method, path, query, body, chunks, headers, timeout)
+            try:
+                self._send(connection, method, path, query, body, chunks, headers, timeout)
+            except (BrokenPipeError, ConnectionResetError):
+                # An engine that wants no more of a body answers and closes; the answer says why.
+                if chunks is None or connection.sock is None:
+                    raise
             response = connection.getresponse()
-            if response.status >= 300:
-                raise _refusal(response.status, response.read(65536))
-        except Error:
+            refusal = response.read(MAX_REFUSAL) if response.status >= 300 else None
+        except _SourceFailed as error:
             connection.close()
-            raise
+            raise error.reason from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
         except BaseException:
             connection.close()
             raise
-        return Body(response, self, connection)
+        answer = Body(response, self, connection)
+        if refusal is not None:
+            answer.close()
+            raise _refusal(response.status, refusal)
+        return answer
 
     def raw(
         self,
@@ -227,17 +236,16 @@ class EngineClient:
             sock = connection.sock
             # http.client would close the socket under us at "Connection: close", so the head is read by hand.
             status, fields, leftover = _read_head(sock)
-            if status >= 300:
-                length = int(fields.get("Content-Length") or 0)
-                while len(leftover) < length and (block := sock.recv(65536)):
-                    leftover += block
-                raise _refusal(status, leftover)
-        except Error:
-            connection.close()
-            raise
+            refusal = _read_body(sock, fields, leftover) if status >= 300 else None
         except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
+        except BaseException:
+            connection.close()
+            raise
+        if refusal is not None:
+            connection.close()
+            raise _refusal(status, refusal)
         sock.setblocking(False)
         return RawStream(sock, status, fields, leftover)
 
@@ -263,7 +271,7 @@ class EngineClient:
                 if not self._idle:
                     break
                 connection = self._idle.pop()
-            if not select.select([connection.sock], [], [], 0)[0]:
+            if not _readable(connection.sock):
                 return connection
             connection.close()
         return _Connection(self._target, self._context, self._server_name)
@@ -288,12 +296,35 @@ class EngineClient:
         sent = dict(headers or {})
         data: Any = None
         if chunks is not None:
-            data = iter(chunks)
+            data = _guarded(chunks)
             sent.setdefault("Content-Type", "application/x-tar")
         elif body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         connection.request(method, url, body=data, headers=sent, encode_chunked=chunks is not None)
+
+
+class _SourceFailed(Exception):
+    """Making the request's body failed; the connection to the engine is fine."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _guarded(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """`chunks`, whose errors may be those of another socket and must not pass for the engine's."""
+    try:
+        yield from chunks
+    except Exception as error:
+        raise _SourceFailed(error) from error
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether there is something to read, or the end. (`select` knows no descriptor above 1023.)"""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _refusal(status: int, data: bytes) -> Error:
@@ -312,4 +343,25 @@ def _read_head(sock: socket.socket) -> tuple[int, Message, bytes]:
             raise ValueError("the engine sent no response head")
         data += block
     line, _, fields = data[: end + 4].partition(b"\r\n")
-    return int(line.split()[1]), http.client.parse_headers(io.BytesIO(fields)), data[end + 4 :]
+    _, status, *_ = line.split()
+    return int(status), http.client.parse_headers(io.BytesIO(fields)), data[end + 4 :]
+
+
+def _read_body(sock: socket.socket, fields: Message, data: bytes) -> bytes:
+    """The short body behind a head, of which `data` has been read.
+
+    Go cuts bodies over 2 KiB into chunks. An attach that fails after it took the connection just ends it.
+    """
+    if fields.get("Transfer-Encoding") != "chunked":
+        length = int(fields.get("Content-Length") or MAX_REFUSAL)
+        while len(data) < length and (block := sock.recv(65536)):
+            data += block
+        return data[:length]
+    while not data.endswith(b"\r\n0\r\n\r\n") and len(data) < MAX_REFUSAL and (block := sock.recv(65536)):
+        data += block
+    body = b""
+    while data:
+        size, _, rest = data.partition(b"\r\n")
+        length = int(size, 16)
+        body, data = body + rest[:length], rest[length + 2 :]
+    return body

@@ -373,8 +373,6 @@ class Relay:
             return
         if self._wants_input(end):
             if events & (_IN | _LOST) or (end.tls and events & _OUT):
-                if events & select.EPOLLHUP:
-                    end.lost = True
                 self._pump(end)
         elif events & _LOST:
             self._lost(end)

@@ -252,9 +252,10 @@ def record_volume(
 
 def anonymous_volumes(tx: Transaction, container_id: str) -> list[Volume]:
     """Anonymous volumes of this container that no other container mounts."""
+    other = container_volumes.alias("other")
     others = (
-        select(container_volumes.c.volume_id)
-        .where(container_volumes.c.volume_id == volumes.c.id, container_volumes.c.container_id != container_id)
+        select(other.c.volume_id)
+        .where(other.c.volume_id == volumes.c.id, other.c.container_id != container_id)
         .exists()
     )
     query = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +18,13 @@ from app.store.tables import account_images, image_names, images
 
 @dataclass(frozen=True)
 class Image:
-    """An image of an account. `names` are (repository, tag or digest)."""
+    """An image of an account. `names` are (repository, tag or digest); `named_at` is when the last was given."""
 
     id: str
     size: int
     inspect: dict[str, Any]
     names: list[tuple[str, str]] = field(default_factory=list)
+    named_at: datetime | None = None
 
     @property
     def tags(self) -> list[str]:
@@ -31,6 +33,16 @@ class Image:
     @property
     def digests(self) -> list[str]:
         return [f"{image_reference.familiar(r)}@{d}" for r, d in self.names if d.startswith("sha256:")]
+
+
+_COLUMNS = (
+    images.c.id,
+    images.c.size,
+    images.c.inspect,
+    image_names.c.repository,
+    image_names.c.reference,
+    image_names.c.set_at,
+)
 
 
 def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, account_id: UUID) -> None:
@@ -61,6 +73,16 @@ def set_name(tx: Transaction, account_id: UUID, repository: str, reference: str,
     tx.execute(statement, {"a": account_id, "r": repository, "t": reference, "i": image_id})
 
 
+def find_name(tx: Transaction, account_id: UUID, repository: str, reference: str) -> str | None:
+    """The id of the image that the name means in the account."""
+    query = select(image_names.c.image_id).where(
+        image_names.c.account_id == account_id,
+        image_names.c.repository == repository,
+        image_names.c.reference == reference,
+    )
+    return tx.execute(query).scalar_one_or_none()
+
+
 def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
     """The account's image of this name, digest, id or unique id prefix (dockerd's order: full id, name, prefix).
 
@@ -68,13 +90,14 @@ def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
     """
     image_id = _find(tx, account_id, name)
     rows = tx.execute(
-        select(images.c.id, images.c.size, images.c.inspect, image_names.c.repository, image_names.c.reference)
+        select(*_COLUMNS)
         .outerjoin(image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id))
         .where(images.c.id == image_id)
         .order_by(image_names.c.repository, image_names.c.reference)
     ).all()
     names = [(row.repository, row.reference) for row in rows if row.repository]
-    return Image(rows[0].id, rows[0].size, rows[0].inspect, names)
+    named_at = max((row.set_at for row in rows if row.set_at), default=None)
+    return Image(rows[0].id, rows[0].size, rows[0].inspect, names, named_at)
 
 
 def _find(tx: Transaction, account_id: UUID, name: str) -> str:
@@ -90,13 +113,8 @@ def _find(tx: Transaction, account_id: UUID, name: str) -> str:
     if not name.startswith("sha256:"):
         reference = image_reference.parse(name)
         wanted = reference.digest or reference.tag or image_reference.DEFAULT_TAG
-        named = select(image_names.c.image_id).where(
-            image_names.c.account_id == account_id,
-            image_names.c.repository == reference.repository,
-            image_names.c.reference == wanted,
-        )
-        if found := tx.execute(named).scalar_one_or_none():
-            return found
+        if named := find_name(tx, account_id, reference.repository, wanted):
+            return named
         shown = str(reference) if reference.tag or reference.digest else f"{reference}:{wanted}"
     if is_hex and len(digits) < 64:
         rows = tx.execute(
@@ -110,7 +128,7 @@ def _find(tx: Transaction, account_id: UUID, name: str) -> str:
 def list_mine(tx: Transaction, account_id: UUID) -> list[Image]:
     """All images of the account, newest first, with their names in this account."""
     rows = tx.execute(
-        select(images.c.id, images.c.size, images.c.inspect, image_names.c.repository, image_names.c.reference)
+        select(*_COLUMNS)
         .join(account_images, account_images.c.image_id == images.c.id)
         .outerjoin(image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id))
         .where(account_images.c.account_id == account_id)

@@ -23,6 +23,9 @@ from app.stream.decompress import MAGIC_LENGTH, Budget, Decompressor, detect, pl
 
 MAX_JSON = 4 << 20
 MAX_IMAGES = 1000
+#: `docker save` writes paths of two or three parts, none of which is longer than a digest.
+MAX_PATH = 255
+MAX_DEPTH = 8
 _MAX_LINKS = 10
 
 MANIFEST = "manifest.json"
@@ -85,6 +88,8 @@ class ImageArchive:
 
     def _note(self, entry: tar.Entry) -> None:
         """Two files of a name, or files below a link, would let us check one thing and the engine load another."""
+        if len(entry.name) > MAX_PATH or entry.name.count("/") > MAX_DEPTH:
+            raise InvalidParameter("invalid archive: it has a path that is too long")
         known = self._kinds.get(entry.name)
         if known is not None and not known == entry.kind == tar.FOLDER:
             raise InvalidParameter(f"invalid archive: it has {entry.name!r} twice")
@@ -131,8 +136,8 @@ class ImageArchive:
 
     def _read_config(self, name: str, data: bytes) -> None:
         try:
-            config = _object(_strict(data))
-            root = _object(config.get("rootfs"))
+            config = _object(_strict(data), "rootfs", "os")
+            root = _object(config.get("rootfs"), "diff_ids")
             diff_ids = root.get("diff_ids")
         except InvalidParameter:
             return  # Not a configuration; if the manifest says it is one, it is refused then.
@@ -151,7 +156,7 @@ class ImageArchive:
         if not isinstance(listed, list) or not 0 < len(listed) <= MAX_IMAGES:
             raise InvalidParameter(f"invalid archive: {MANIFEST} is not a list of images")
         for item in listed:
-            image = _object(item)
+            image = _object(item, "Config", "RepoTags", "Layers")
             config_name = _text(image.get("Config"))
             layers = [_text(layer) for layer in _list(image.get("Layers"))]
             names = tuple(_text(name) for name in _list(image.get("RepoTags")))
@@ -231,12 +236,12 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-_OUR_KEYS = {key.casefold(): key for key in ("rootfs", "diff_ids", "os", "Config", "Layers", "RepoTags")}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """`value` as an object that spells the keys that we read as we do: Go would read them in any case."""
-    if not isinstance(value, dict) or any(_OUR_KEYS.get(key.casefold(), key) not in (key, key) for key in value):
+def _object(value: Any, *keys: str) -> dict[str, Any]:
+    """`value` as an object that spells `keys`, which we read, as we do: Go would take them in any case."""
+    if not isinstance(value, dict):
+        raise InvalidParameter("invalid archive: it has malformed JSON")
+    spelling = {key.casefold(): key for key in keys}
+    if any(spelling.get(key.casefold(), key) != key for key in value):
         raise InvalidParameter("invalid archive: it has malformed JSON")
     return value
 

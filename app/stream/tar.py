@@ -42,6 +42,7 @@ class Reader:
     def __init__(self, chunks: Iterable[bytes], *, max_entries: int = MAX_ENTRIES) -> None:
         self._chunks = iter(chunks)
         self._buffer = b""
+        self._at = 0
         self._max_entries = max_entries
         #: Bytes of the current entry's content, and of its padding, that are still to come.
         self._left = 0
@@ -84,14 +85,12 @@ class Reader:
 
     def _header(self, expected: bool) -> tarfile.TarInfo | None:
         block = self._block()
-        if block is None:
+        if block is None or block == bytes(BLOCK):
             if expected:
                 raise InvalidParameter("unexpected EOF")
             return None
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.EOFHeaderError:
-            return None
         except (tarfile.HeaderError, ValueError):
             raise InvalidParameter("archive/tar: invalid tar header") from None
         if info.size < 0:
@@ -138,13 +137,20 @@ class Reader:
 
     # -- bytes ---------------------------------------------------------------------------------------------------
 
-    def _some(self, at_most: int) -> bytes:
-        while not self._buffer:
+    def _fill(self) -> bool:
+        """Have at least one byte at hand; False at the end of the archive's bytes."""
+        while self._at >= len(self._buffer):
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise InvalidParameter("unexpected EOF")
-            self._buffer = chunk
-        piece, self._buffer = self._buffer[:at_most], self._buffer[at_most:]
+                return False
+            self._buffer, self._at = chunk, 0
+        return True
+
+    def _some(self, at_most: int) -> bytes:
+        if not self._fill():
+            raise InvalidParameter("unexpected EOF")
+        piece = self._buffer[self._at : self._at + at_most]
+        self._at += len(piece)
         return piece
 
     def _exactly(self, size: int) -> bytes:
@@ -155,12 +161,7 @@ class Reader:
 
     def _block(self) -> bytes | None:
         """The next header; None at the end, which need not be marked."""
-        while not self._buffer:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return None
-            self._buffer = chunk
-        return self._exactly(BLOCK)
+        return self._exactly(BLOCK) if self._fill() else None
 
 
 def header(entry: Entry) -> bytes:

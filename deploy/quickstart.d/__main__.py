@@ -48,7 +48,6 @@ def up(
     registry_hosts: Annotated[str | None, option("REGISTRY_HOSTS", "Private registries, separated by commas.")] = None,
 ) -> None:
     """Start everything, prove it with docker run, print the export lines."""
-    started = time.monotonic()
     stack = Stack(home)
     with alone(stack):
         with step("Check the machine"):
@@ -69,10 +68,14 @@ def up(
         with step("Database cluster"):
             database.make_cluster(stack)
         _start_everything(stack)
+        parts = Supervisor(stack).states()
         with step("Put a busybox image there"):
             endpoint.put_busybox(stack, stack.chosen.account)
         _prove(stack)
-    out.print(f"\nUp after {time.monotonic() - started:.1f} s. To use it, paste:\n")
+        Supervisor(stack).check_steady(parts)
+    began = os.environ.get("SDC_QUICKSTART_BEGAN", "")
+    took = f" after {time.time() - int(began):.0f} s" if began.isdigit() else ""
+    out.print(f"\nUp{took}. To use it, paste:\n")
     for line in certificates.export_lines(stack, stack.chosen.account):
         out.print(line)
     out.print("\nThen: docker run --rm busybox echo hello")
@@ -152,8 +155,7 @@ def _start_everything(stack: Stack) -> None:
     with step("nginx, gunicorn and observer"):
         for name in ("gunicorn", "observer", "nginx"):
             supervisor.start(name)
-        supervisor.wait("gunicorn", lambda: front.listens(stack.app_socket))
-        supervisor.wait("nginx", lambda: endpoint.answers(stack), also=["gunicorn"])
+        supervisor.wait("nginx", lambda: endpoint.answers(stack), needs=["gunicorn"])
     if not (state.enrolled and endpoint.knows(stack, state.account)):
         with step(f"Account {state.account} and the compute node"):
             front.add_account(stack, state.account)

@@ -9,11 +9,11 @@ import hashlib
 import os
 import re
 import shlex
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from commands import run
+from console import Stop
 from parts import Part
 from stack import CHECKOUT, NGINX_USER, Stack
 
@@ -115,15 +115,6 @@ def _operator_command(stack: Stack) -> None:
     command.chmod(0o755)
 
 
-def listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
-
-
 def service_command(stack: Stack, *words: str) -> str:
     """Run `sdc-docker words...`; Stop with its words when it refuses."""
     env = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"} | stack.settings()
@@ -132,7 +123,16 @@ def service_command(stack: Stack, *words: str) -> str:
 
 
 def add_account(stack: Stack, login: str) -> None:
-    service_command(stack, "account", "add", login, "--key", str(stack.account_folder(login) / "id.pub"))
+    """The account and its key in the database; what is there already, from a run that was interrupted, is fine."""
+    key = str(stack.account_folder(login) / "id.pub")
+    for words in (["account", "add", login, "--key", key], ["key", "add", login, key]):
+        try:
+            service_command(stack, *words)
+        except Stop as refused:
+            if "already" not in str(refused):
+                raise
+        else:
+            return
 
 
 def add_node(stack: Stack) -> None:

@@ -166,20 +166,31 @@ class Supervisor:
         if self._call("getProcessInfo", part)["statename"] not in ("RUNNING", "STARTING", "BACKOFF"):
             self._call("startProcess", part, False)
 
-    def wait(self, part: str, answers: Callable[[], bool], *, timeout: float = 30, also: Sequence[str] = ()) -> None:
+    def wait(self, part: str, answers: Callable[[], bool], *, timeout: float = 30, needs: Sequence[str] = ()) -> None:
         """Until `answers()`.
 
-        Raises Stop with the end of the part's log, and of those of `also`, when it keeps dying or is too slow.
+        Raises Stop with the end of the log when it takes too long, or when the part or one that it needs keeps dying.
         """
         until = time.monotonic() + timeout
-        seen: set[int] = set()
+        seen: dict[str, set[int]] = {name: set() for name in (part, *needs)}
         while not answers():
-            seen.add(self._call("getProcessInfo", part)["pid"])
-            if len(seen - {0}) > 3 or time.monotonic() > until:
-                what = "keeps ending" if len(seen - {0}) > 3 else f"does not answer after {timeout:.0f} s"
-                ends = [f"The end of {self.log(name)}:\n{tail(self.log(name))}" for name in (part, *also)]
-                raise Stop("\n".join([f"{part} {what}.", *ends]))
+            states = self.states()
+            for name, pids in seen.items():
+                pids.add(states[name]["pid"])
+                if len(pids - {0}) > 3:
+                    raise Stop(self._complaint(f"{name} keeps ending", name))
+            if time.monotonic() > until:
+                raise Stop(self._complaint(f"{part} does not answer after {timeout:.0f} s", part, *needs))
             time.sleep(0.05)
+
+    def check_steady(self, before: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raises Stop when a part is not the process that it was in `before`, which is from states()."""
+        for name, now in self.states().items():
+            if now["state"] != "running" or now["pid"] != before[name]["pid"]:
+                raise Stop(self._complaint(f"{name} keeps ending", name))
+
+    def _complaint(self, what: str, *parts: str) -> str:
+        return "\n".join([f"{what}.", *(f"The end of {self.log(name)}:\n{tail(self.log(name))}" for name in parts)])
 
     def stop(self, part: str) -> None:
         """Stop it and wait for its end; one that does not run is fine."""

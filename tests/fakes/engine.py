@@ -493,7 +493,8 @@ class FakeEngine(Traps):
 
     def _run_exec(self, found: FakeExec, wire: Wire | None) -> None:
         if found.process:
-            raise Conflict(f"Error: Exec command {found.id} has already run")
+            words = "is already running" if found.running else "has already run"
+            raise Conflict(f"Error: Exec command {found.id} {words}")
         self._must_run(found.container)
         wanted = {
             stream
@@ -826,6 +827,8 @@ class FakeEngine(Traps):
             for binding in bound or []
         }
         for port, wanted in (container.host["PortBindings"] or {}).items():
+            if port not in bindings:
+                continue  # An engine publishes what the configuration exposes, and nothing else.
             bindings[port] = []
             for binding in wanted:
                 host_port = binding.get("HostPort") or ""
@@ -834,11 +837,13 @@ class FakeEngine(Traps):
                     self._ephemeral += 1
                 host_ip = binding.get("HostIp") or "0.0.0.0"
                 if (port.partition("/")[2], host_port) in taken:
-                    self._idle(container)
-                    raise Internal(
+                    words = (
                         f"driver failed programming external connectivity on endpoint {container.name} "
                         f"({secrets.token_hex(32)}): Bind for {host_ip}:{host_port} failed: port is already allocated"
                     )
+                    container.state |= {"ExitCode": 128, "Error": words}
+                    self._idle(container)
+                    raise Internal(words)
                 bindings[port].append({"HostIp": host_ip, "HostPort": host_port})
         container.ports = bindings
 

@@ -46,7 +46,7 @@ class Traps:
         self._traps: dict[tuple[str, bool], list[Exception | Hang]] = {}
 
     def fail(self, name: str, error: Exception, *, after: bool = False, times: int = 1) -> None:
-        """The next `times` calls of `name` raise `error`, before or (as when an answer is lost) `after` their effect."""
+        """The next `times` calls of `name` raise `error`, before or (an answer that is lost) `after` their effect."""
         self._traps.setdefault((name, after), []).extend([error] * times)
 
     def hang(self, name: str, *, after: bool = False) -> Hang:

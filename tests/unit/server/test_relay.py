@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import app.server.relay as relay_module
 from app.errors import TooMany, Unavailable
 from app.server.relay import BLOCK, LINGER_SECONDS, Collect, Relay, Stream
 
@@ -555,6 +556,30 @@ def test_tls_both_directions_full_at_once(relay: Relay, certificate: Path, versi
     engine.close()
 
 
+def test_tls_bytes_that_stay_decrypted_after_a_turn_are_not_forgotten(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record is more than what a turn takes here: no event of the descriptor announces its rest."""
+    monkeypatch.setattr(relay_module, "BLOCK", 1000)
+    monkeypatch.setattr(relay_module, "BURST", 1)
+    waiting = threading.Event()
+
+    def serve(sock: ssl.SSLSocket) -> None:
+        sock.sendall(b"x" * 16_000)
+        waiting.wait(WAIT)
+
+    engine = TlsEngine(certificate, ssl.TLSVersion.TLSv1_2, serve)
+    client, theirs = socket.socketpair()
+    client.settimeout(2)
+    small = Relay()
+    with client:
+        small.add(Stream(client=theirs, upstream=engine.upstream, two_way=True))
+        assert read(client, 16_000) == b"x" * 16_000
+        waiting.set()
+        engine.close()
+    small.stop()
+
+
 def test_tls_bytes_that_were_decrypted_before_the_stream_began_are_not_forgotten(
     relay: Relay, certificate: Path
 ) -> None:
@@ -568,7 +593,7 @@ def test_tls_bytes_that_were_decrypted_before_the_stream_began_are_not_forgotten
     assert engine.upstream.recv(9) == b"head and "
     assert engine.upstream.pending()
     client, theirs = socket.socketpair()
-    client.settimeout(WAIT)
+    client.settimeout(2)
     with client:
         relay.add(Stream(client=theirs, upstream=engine.upstream, two_way=True))
         assert read(client, 12) == b"first output"

@@ -1,0 +1,84 @@
+"""`subject` is the fake engine in one run of a test and a real one in the other, both behind the same interface."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.engine.client import EngineClient, RawStream
+from app.engine.engine import Engine
+from app.errors import Error
+from tests import busybox
+from tests.fakes.engine import FakeEngine
+
+LABEL = "sdc.contract"
+
+
+@dataclass
+class Subject:
+    """An engine with a busybox image, and names of the test's own."""
+
+    engine: Engine | FakeEngine
+    image: str
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    def name(self, word: str = "one") -> str:
+        return f"c-{self.run}-{word}"
+
+    def create(self, *command: str, name: str = "one", host: dict | None = None, **config: object) -> str:
+        """A container of the test's own. Its engine id."""
+        body = {"Image": self.image, "Cmd": list(command), "Labels": {LABEL: self.run}, **config}
+        return self.engine.create_container(self.name(name), body | ({"HostConfig": host} if host else {}))
+
+    def clean(self) -> None:
+        for container in self.engine.list_containers([f"{LABEL}={self.run}"]):
+            self.engine.remove_container(container["Id"], force=True, volumes=True)
+        for word in ("one", "two"):
+            try:
+                self.engine.remove_network(self.name(word))
+            except Error:
+                continue
+
+
+@pytest.fixture(params=["fake", "real"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    if request.param == "fake":
+        fake = FakeEngine()
+        subject = Subject(fake, _load(fake))
+        yield subject
+        fake.close()
+        return
+    client = EngineClient(request.getfixturevalue("engine").url, version="1.41")
+    real = Engine(client)
+    subject = Subject(real, _load(real))
+    yield subject
+    subject.clean()
+    client.close()
+
+
+def _load(engine: Engine | FakeEngine) -> str:
+    with engine.load_images([busybox.archive(tags=[])]) as body:
+        assert list(body.messages()) == [{"stream": f"Loaded image ID: {busybox.image_id()}\n"}]
+    return busybox.image_id()
+
+
+def read_all(stream: RawStream, *, limit: float = 20.0) -> bytes:
+    """What comes over a stream until its end."""
+    data = stream.leftover
+    stream.sock.settimeout(limit)
+    while block := stream.sock.recv(65536):
+        data += block
+    stream.close()
+    return data
+
+
+def dechunk(data: bytes) -> bytes:
+    body = b""
+    while data:
+        size, _, rest = data.partition(b"\r\n")
+        length = int(size, 16)
+        body, data = body + rest[:length], rest[length + 2 :]
+    return body

@@ -1,0 +1,77 @@
+"""Networks."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import Conflict, Error, Forbidden, Internal, NotFound
+from tests.contract.conftest import Subject
+
+
+def network(subject: Subject, word: str = "one", subnet: str = "10.231.7.0/24", **more: object) -> str:
+    pool = {"Subnet": subnet, "Gateway": subnet.replace(".0/24", ".1")}
+    body = {"Name": subject.name(word), "CheckDuplicate": True, "Driver": "bridge", "IPAM": {"Config": [pool]}, **more}
+    return subject.engine.create_network(body)
+
+
+def test_create_find_remove(subject: Subject) -> None:
+    new = network(subject, Labels={"a": "b"})
+    seen = subject.engine.find_network(subject.name())
+    assert seen is not None
+    assert (seen["Id"], seen["Name"], seen["Driver"], seen["Labels"]) == (new, subject.name(), "bridge", {"a": "b"})
+    assert seen["IPAM"]["Config"] == [{"Subnet": "10.231.7.0/24", "Gateway": "10.231.7.1"}]
+    assert subject.engine.find_network(subject.name()[:-1]) is None
+    subject.engine.remove_network(subject.name())
+    assert subject.engine.find_network(subject.name()) is None
+    with pytest.raises(NotFound, match=f"network {subject.name()} not found"):
+        subject.engine.remove_network(subject.name())
+
+
+def test_name_and_subnet_are_taken_once(subject: Subject) -> None:
+    network(subject)
+    with pytest.raises(Conflict, match=f"network with name {subject.name()} already exists"):
+        network(subject, subnet="10.231.8.0/24")
+    with pytest.raises(Forbidden, match="Pool overlaps with other one on this address space"):
+        network(subject, "two")
+
+
+def test_a_container_gets_the_address_that_it_asks_for(subject: Subject) -> None:
+    network(subject)
+    endpoint = {"IPAMConfig": {"IPv4Address": "10.231.7.77"}, "Aliases": ["web"]}
+    new = subject.create(
+        "sleep",
+        "1000",
+        host={"NetworkMode": subject.name()},
+        NetworkingConfig={"EndpointsConfig": {subject.name(): endpoint}},
+    )
+    subject.engine.start_container(new)
+    seen = subject.engine.inspect_container(new)["NetworkSettings"]["Networks"][subject.name()]
+    assert (seen["IPAddress"], seen["IPPrefixLen"], seen["Gateway"]) == ("10.231.7.77", 24, "10.231.7.1")
+    assert "web" in seen["Aliases"]
+    with pytest.raises(Forbidden, match=r"^error while removing network: network .* has active endpoints$"):
+        subject.engine.remove_network(subject.name())
+
+
+def test_connect_and_disconnect(subject: Subject) -> None:
+    network(subject)
+    new = subject.create("sleep", "1000")
+    subject.engine.start_container(new)
+    subject.engine.connect_network(subject.name(), new, {})
+    assert subject.engine.inspect_container(new)["NetworkSettings"]["Networks"][subject.name()]["IPAddress"]
+    with pytest.raises(Forbidden, match="already exists in network"):
+        subject.engine.connect_network(subject.name(), new, {})
+    subject.engine.disconnect_network(subject.name(), new)
+    assert subject.name() not in subject.engine.inspect_container(new)["NetworkSettings"]["Networks"]
+    with pytest.raises(Internal, match="is not connected to network"):
+        subject.engine.disconnect_network(subject.name(), new)
+    with pytest.raises(NotFound, match="network n-none not found"):
+        subject.engine.connect_network("n-none", new, {})
+    with pytest.raises(NotFound, match="No such container: c-none"):
+        subject.engine.connect_network(subject.name(), "c-none", {})
+
+
+def test_a_start_on_a_missing_network(subject: Subject) -> None:
+    new = subject.create("true", host={"NetworkMode": "n-none"})
+    with pytest.raises(Error, match="network n-none not found"):
+        subject.engine.start_container(new)
+    assert subject.engine.inspect_container(new)["State"]["Status"] == "created"
