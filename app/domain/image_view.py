@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from app.errors import InvalidParameter
+
 Json = dict[str, Any]
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -33,9 +35,23 @@ _CONTENT: tuple[tuple[str, Any], ...] = (
 
 
 def content(seen: Json) -> Json:
-    """What is the same for every account that has the image."""
+    """What is the same for every account that has the image. Raises InvalidParameter where it cannot be kept."""
     kept = {key: seen.get(key) or empty for key, empty in _CONTENT}
+    if _has_nul(kept):
+        raise InvalidParameter("the image has a NUL character in its configuration")
+    try:
+        created(kept)
+    except ValueError:
+        kept["Created"] = None  # Go knows the year 0.
     return {key: value for key, value in kept.items() if value is not None}
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def inspect(kept: Json, *, tags: Sequence[str], digests: Sequence[str], named_at: datetime | None) -> Json:

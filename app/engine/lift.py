@@ -18,8 +18,11 @@ def container(inspect: Json) -> Json:
 
 
 def image(inspect: Json) -> Json:
-    """An image inspect: VirtualSize went away with 1.44, `<none>` never stands in RepoTags or RepoDigests from 1.43."""
+    """An image inspect. From 1.43 `<none>` never stands in RepoTags or RepoDigests; VirtualSize went away with 1.44,
+    and so did Created where it is unknown."""
     inspect.pop("VirtualSize", None)
+    if inspect.get("Created") == "0001-01-01T00:00:00Z":
+        del inspect["Created"]
     for key in ("RepoTags", "RepoDigests"):
         inspect[key] = [ref for ref in inspect.get(key) or [] if not ref.startswith("<none>")]
     inspect.setdefault("ContainerConfig", {})

@@ -40,11 +40,12 @@ class System:
             "ContainersStopped": total - running - paused,
             "Images": image_count,
             "Driver": "sdc",
+            "ExecutionDriver": f"sdc-{VERSION}",
             "DriverStatus": [
                 ["SDCAccount", account.login],
-                ["Containers", f"{account.used_containers} of {account.max_containers}"],
-                ["Memory", f"{_gib(account.used_memory)} of {_gib(account.max_memory)} GiB"],
-                ["CPUs", f"{account.used_nano_cpus / 1e9:g} of {account.max_nano_cpus / 1e9:g}"],
+                ["Containers Used", f"{account.used_containers} of {account.max_containers}"],
+                ["Memory Used", f"{_gib(account.used_memory)} of {_gib(account.max_memory)} GiB"],
+                ["CPUs Used", f"{account.used_nano_cpus / 1e9:g} of {account.max_nano_cpus / 1e9:g}"],
             ],
             "Plugins": {
                 "Volume": ["local"],

@@ -78,8 +78,8 @@ class Listener:
     """LISTEN on one connection, which never goes back to the pool."""
 
     def __init__(self, pooled: Any, channel: str) -> None:
-        pooled.detach()
         self._connection = pooled.driver_connection
+        pooled.detach()
         self._connection.set_isolation_level(0)
         with self._connection.cursor() as cursor:
             cursor.execute(f"LISTEN {channel}")

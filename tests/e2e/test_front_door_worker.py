@@ -603,11 +603,12 @@ def test_bodies_of_all_kinds_arrive_whole(door: FrontDoor) -> None:
             assert read_response(sock)[2] == expected
 
 
-@pytest.mark.parametrize("size", [1000, 300_000])
-def test_expect_100_continue(door: FrontDoor, size: int) -> None:
-    body = os.urandom(size)
+@pytest.mark.parametrize("sizes", [(1000, 300_000, 1000), (300_000, 1000, 300_000)])
+def test_expect_100_continue(door: FrontDoor, sizes: tuple[int, ...]) -> None:
+    """Each request is told to go on, once."""
     with door.tls(door.alice) as sock:
-        for _ in range(2):  # the second request must be told to go on just once too
+        for size in sizes:
+            body = os.urandom(size)
             sock.sendall(get("/body", f"Content-Length: {size}", "Expect: 100-continue", method="POST"))
             assert read_response(sock)[0] == 100
             sock.sendall(body)
@@ -621,6 +622,23 @@ def test_an_error_before_the_body_was_read_closes_and_is_seen(door: FrontDoor) -
         sock.sendall(get("/refuse", "Content-Length: 5000000", method="POST") + os.urandom(1_000_000))
         status, headers, body = read_response(sock)
         assert (status, headers["connection"], body) == (400, "close", b"refused")
+        assert read_all(sock) == b""
+
+
+def test_a_close_after_a_response_is_no_reset(door: FrontDoor) -> None:
+    """Closing with unread input would be one, and nginx would be free to drop the response."""
+    with door.unix() as sock:
+        sock.sendall(preamble() + get("/refuse", "Content-Length: 5000000", method="POST") + bytes(1_000_000))
+        assert read_response(sock)[0] == 400
+        assert sock.recv(100) == b""
+        sock.sendall(bytes(1_000_000))
+
+
+def test_a_body_that_nobody_read_is_not_waited_for(door: FrontDoor) -> None:
+    with door.tls(door.alice) as sock:
+        sock.sendall(get("/_ping", "Content-Length: 70000", method="POST") + get("/identity"))
+        assert read_response(sock)[2] == b"OK"
+        sock.settimeout(3)
         assert read_all(sock) == b""
 
 
@@ -838,9 +856,10 @@ def test_at_the_connection_limit_an_idle_connection_makes_room() -> None:
 
 def test_sigterm_lets_requests_and_streams_end_and_closes_what_does_not() -> None:
     with front_door() as door, door.tls(door.alice) as short, door.tls(door.alice) as ending:
-        with door.tls(door.alice) as endless, door.tls(door.alice) as idle:
-            idle.sendall(get("/_ping"))
-            assert read_response(idle)[0] == 200
+        with door.tls(door.alice) as endless, door.tls(door.alice) as idle, door.tls(door.alice) as late:
+            for sock in (idle, late):
+                sock.sendall(get("/_ping"))
+                assert read_response(sock)[0] == 200
             for stream in (ending, endless):
                 stream.sendall(get("/hijack/101?late=1.5", "Connection: Upgrade", "Upgrade: tcp", method="POST"))
                 assert stream.recv(200).startswith(b"HTTP/1.1 101")
@@ -849,6 +868,9 @@ def test_sigterm_lets_requests_and_streams_end_and_closes_what_does_not() -> Non
             began = time.monotonic()
             door.processes["gunicorn"].terminate()
             time.sleep(0.5)
+            late.sendall(get("/_ping"))
+            status, headers, _ = read_response(late)
+            assert (status, headers["connection"]) == (200, "close")
             ending.sendall(b"still here")
             socket.socket.shutdown(ending, socket.SHUT_WR)
             status, _, body = read_response(short)
