@@ -319,6 +319,9 @@ class FrontDoorWorker(ThreadWorker):
         self._close_overdue()
 
     def _has_room(self) -> bool:
+        """Whether to accept; when not, the other workers do, or the connection waits in the kernel."""
+        if len(self._phases[Phase.BUSY]) >= self.cfg.threads:
+            return False
         if self.nr_conns >= self.worker_connections:
             # Somebody new goes before somebody who has nothing to ask at the moment.
             for connection in self._phases[Phase.IDLE]:

@@ -138,7 +138,8 @@ class ContainerLifecycle:
             raise
         except Error as error:
             why = error.message
-            self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why))
+            if self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why)) is None:
+                self._intents.abandon(operation_id)
             raise self._for_tenant(error, container) from error
         except BaseException:
             self._intents.abandon(operation_id)

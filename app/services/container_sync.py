@@ -111,11 +111,11 @@ class ContainerSync:
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
         with self._store.begin() as tx:
-            if container.state is ContainerState.CREATING:
-                # The engine call may be under way; the operation's own end decides.
+            if container.state in (ContainerState.CREATING, ContainerState.REMOVING):
+                # The engine call may be under way, or its volumes are wanted or not: its operation's own end decides.
                 return True
-            if container.auto_remove or container.state is ContainerState.REMOVING:
-                forget(tx, container, volumes=container.auto_remove)
+            if container.auto_remove:
+                forget(tx, container, volumes=True)
             elif container.state is not ContainerState.DEAD:
                 # Removed behind our back. The tenant learns it, and removes the row himself.
                 if not containers.write_seen(tx, container, **self._lost(container)):

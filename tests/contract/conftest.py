@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from app.engine.client import EngineClient, RawStream
 from app.engine.engine import Engine
 from app.errors import Error
-from tests import busybox
+from tests import busybox, machine
+from tests.contract import registry as registries
 from tests.fakes.engine import FakeEngine
 
 LABEL = "sdc.contract"
@@ -57,6 +63,42 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     yield subject
     subject.clean()
     client.close()
+
+
+@pytest.fixture(scope="session")
+def real_registry(engine: machine.Engine) -> Iterator[Path]:
+    """A registry at 127.0.0.1:5000 of the real engine's own network. The path of its request log."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(engine.socket))
+        pid, _, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    with machine.folder("registry") as home, (home / "log").open("wb") as log:
+        inside = ["nsenter", f"--target={pid}", "--net", sys.executable, "-m", "tests.contract.registry"]
+        process = subprocess.Popen(inside, cwd=machine.ROOT, stdout=log, stderr=log)
+        probe = ["nsenter", f"--target={pid}", "--net", sys.executable, "-c", _PROBE]
+        try:
+            machine.wait_until(
+                lambda: subprocess.run(probe, check=False, capture_output=True, timeout=10).returncode == 0,
+                "registry",
+                log=home / "log",
+            )
+            yield home / "log"
+        finally:
+            machine.stop(process)
+
+
+_PROBE = "import socket; socket.create_connection(('127.0.0.1', 5000), 2).close()"
+
+
+@pytest.fixture
+def registry(subject: Subject, request: pytest.FixtureRequest) -> registries.Content:
+    """What can be pulled from 127.0.0.1:5000 by this run's engine."""
+    content = registries.Handler.content
+    if isinstance(subject.engine, FakeEngine):
+        for repository, tag in content.ids:
+            subject.engine.publish(f"{registries.ADDRESS}/{repository}", tag, content.config(repository, tag))
+    else:
+        request.getfixturevalue("real_registry")
+    return content
 
 
 def _load(engine: Engine | FakeEngine) -> str:

@@ -854,6 +854,16 @@ def test_at_the_connection_limit_an_idle_connection_makes_room() -> None:
         assert read_response(idle[9])[0] == 200
 
 
+def test_a_worker_whose_threads_are_all_busy_leaves_new_connections_to_another() -> None:
+    with front_door("--workers", "2", "--threads", "1") as door, contextlib.ExitStack() as stack:
+        wait_until(lambda: len(list(door.folder.glob("started-*"))) == 2, "two workers")
+        busy = stack.enter_context(door.tls(door.alice))
+        busy.sendall(get("/sleep?seconds=3"))
+        time.sleep(0.2)
+        assert max(timed_ping(door) for _ in range(10)) < 1.0
+        assert read_response(busy)[2] == b"slept"
+
+
 def test_sigterm_lets_requests_and_streams_end_and_closes_what_does_not() -> None:
     with front_door() as door, door.tls(door.alice) as short, door.tls(door.alice) as ending:
         with door.tls(door.alice) as endless, door.tls(door.alice) as idle, door.tls(door.alice) as late:

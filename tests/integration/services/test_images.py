@@ -15,6 +15,7 @@ from app.domain.account import Account
 from app.errors import Error, Forbidden, Internal, InvalidParameter, NotFound, NotImplemented, TooLarge, Unavailable
 from app.services.images import Images
 from app.store import accounts, images, nodes
+from app.store.images import Image
 from app.store.session import Store
 from tests import busybox
 from tests.fakes.engine import FakeEngine, FakeFleet
@@ -42,7 +43,7 @@ class World:
         listed = self.images.list(account, everything=True, filters={})
         return {image["Id"]: image["RepoTags"] for image in listed}
 
-    def rows(self, account: Account) -> list[images.Image]:
+    def rows(self, account: Account) -> list[Image]:
         with self.store.begin() as tx:
             return images.list_mine(tx, account.id)
 
@@ -137,7 +138,7 @@ def test_platform_and_credentials_go_to_the_engine(world: World) -> None:
 
 
 def test_refusals_before_the_first_byte_are_kinds(world: World) -> None:
-    with pytest.raises(NotFound, match="pull access denied for docker.io/library/none"):
+    with pytest.raises(NotFound, match=r"pull access denied for docker\.io/library/none"):
         world.images.pull(world.alice, "none", "latest")
     world.engine.publish(HUB, "latest", config())
     with pytest.raises(NotFound, match="manifest unknown"):
@@ -438,7 +439,7 @@ def test_list_shape(shelf: World) -> None:
     ],
 )
 def test_filters(shelf: World, filters: dict[str, list[str]], expected: list[str]) -> None:
-    assert listed(shelf, **filters) == expected
+    assert listed(shelf, False, **filters) == expected
 
 
 def test_before_and_since_take_ids(shelf: World) -> None:

@@ -1,0 +1,92 @@
+"""How fast the service is beside the stock engine that it uses, measured in one run.
+
+    sudo python -m tests.bench [NAME ...] [--home DIR] [--pairs N] [--containers N] [--json FILE]
+
+NAME      what to measure; everything where none is named
+          memory   resident memory of our processes, idle
+          cli      docker run --rm busybox true, with the docker CLI
+          api      create + start + wait + remove, with the time of each phase
+          echo     64 bytes there and back through `exec cat`
+          output   256 MiB out of an exec
+          list     GET /containers/json?all=1 of one account with 1,000 containers
+--home    a running quickstart's state directory; without it one is started and taken down
+
+Every measurement visits both sides in turn within each round, the first of a round being the second of the next, so
+that a slow spell of the machine falls on both. A figure is the median of its rounds, a limit is for the ratio of the
+two medians. `cli`, `api` and `list` compare with the engine's own socket, `echo` and `output` with the engine behind
+an nginx stream TLS server that has the settings of ours and no more to do than to pass bytes on. The load average
+stands beside each: a busy machine moves single figures by a quarter, so repeat before believing.
+
+The account `bench` is added to the stack, and all that is measured with is removed in the end. Exits with 1 where a
+limit does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench import measures
+from tests.bench.report import Row, show
+from tests.bench.sides import Sides, open_sides
+from tests.e2e.stack import Stack, running
+
+#: In the order in which they run: memory while nothing has happened yet, the long list last.
+MEASURES: dict[str, Callable[[Sides, argparse.Namespace], list[Row]]] = {
+    "memory": lambda sides, options: measures.memory(sides),
+    "cli": lambda sides, options: measures.cli(sides, options.pairs),
+    "api": lambda sides, options: measures.api(sides, options.pairs),
+    "echo": lambda sides, options: measures.echo(sides, rounds=options.pairs),
+    "output": lambda sides, options: measures.output(sides, rounds=7),
+    "list": lambda sides, options: measures.listing(sides, options.containers, rounds=options.pairs),
+}
+
+
+def main() -> int:
+    options = _options()
+    rows: list[Row] = []
+    with _stack(options.home) as stack, open_sides(stack) as sides:
+        for name, measure in MEASURES.items():
+            if not options.names or name in options.names:
+                found = measure(sides, options)
+                show(name, found)
+                rows += found
+    if options.json:
+        options.json.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    limited = [row for row in rows if row.limit is not None]
+    if limited:
+        show("limits", limited)
+    return 0 if all(row.holds for row in limited) else 1
+
+
+def _options() -> argparse.Namespace:
+    summary, _, rest = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        "python -m tests.bench", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--containers", type=int, default=1000)
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(MEASURES):
+        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are: {' '.join(MEASURES)}")
+    return options
+
+
+@contextlib.contextmanager
+def _stack(home: Path | None) -> Iterator[Stack]:
+    if home is not None:
+        yield Stack(home, json.loads((home / "state.json").read_text())["port"], "")
+        return
+    with running(["bench"]) as stack:
+        yield stack
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""The measurements. Each gives rows; `ours` and its base are visited in turn within each round."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.bench.report import Row, compared
+from tests.bench.sides import ACCOUNT, Client, Side, Sides, hijack
+from tests.e2e.stack import clis
+
+MIB = 1 << 20
+LABEL = {"sdc.bench": "1"}
+PHASES = ("create", "start", "wait", "remove")
+
+clock = time.perf_counter
+
+#: Name of a side -> what one round took.
+Round = Callable[[Side], Mapping[str, float]]
+
+
+def _in_turn(sides: tuple[Side, Side], rounds: int, measure: Round) -> dict[str, tuple[list[float], list[float]]]:
+    """`measure` once per side and round, after one round that does not count: figure -> (first side's, second's)."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for number in range(-1, rounds):
+        for index in (0, 1) if number % 2 else (1, 0):
+            told = measure(sides[index])
+            if number >= 0:
+                for name, value in told.items():
+                    found.setdefault(name, ([], []))[index].append(value)
+    return found
+
+
+# -- containers that start ------------------------------------------------------------------------------------------
+
+
+def cli(sides: Sides, pairs: int) -> list[Row]:
+    """docker run --rm busybox true"""
+    program = clis()[max(clis(), key=int)]
+
+    def run(side: Side) -> dict[str, float]:
+        command = [program, "run", "--rm", "--label", "sdc.bench=1", side.image, "true"]
+        began = clock()
+        done = subprocess.run(
+            command, env=side.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+        )
+        took = clock() - began
+        assert done.returncode == 0, f"{side.name}: {done.stderr!r}"
+        return {"run": took * 1000}
+
+    ours, base = _in_turn((sides.ours, sides.engine), pairs, run)["run"]
+    return [compared("docker run --rm busybox true", "ms", ours, base, sides.engine.name, ("<=", 1.15))]
+
+
+def api(sides: Sides, pairs: int) -> list[Row]:
+    """create + start + wait + remove, one after the other on one connection."""
+    with sides.ours.client() as mine, sides.engine.client() as theirs:
+        clients = {sides.ours: mine, sides.engine: theirs}
+
+        def cycle(side: Side) -> dict[str, float]:
+            client = clients[side]
+            times = [clock()]
+            made = client.call("POST", "/containers/create", {"Image": side.image, "Cmd": ["true"], "Labels": LABEL})
+            times.append(clock())
+            client.call("POST", f"/containers/{made['Id']}/start")
+            times.append(clock())
+            assert client.call("POST", f"/containers/{made['Id']}/wait")["StatusCode"] == 0
+            times.append(clock())
+            client.call("DELETE", f"/containers/{made['Id']}")
+            times.append(clock())
+            took = {phase: (times[i + 1] - times[i]) * 1000 for i, phase in enumerate(PHASES)}
+            return {"whole": (times[-1] - times[0]) * 1000, **took}
+
+        found = _in_turn((sides.ours, sides.engine), pairs, cycle)
+    rows = [compared("create + start + wait + remove", "ms", *found["whole"], sides.engine.name, ("<=", 1.2))]
+    return rows + [compared(f"  {phase}", "ms", *found[phase], sides.engine.name) for phase in PHASES]
+
+
+# -- lists ----------------------------------------------------------------------------------------------------------
+
+
+def listing(sides: Sides, containers: int, rounds: int) -> list[Row]:
+    """All containers of one account, which are all that the engine has."""
+    quota = ["--containers", str(containers + 100), "--memory", "1t", "--cpus", "100000"]
+    done = sides.stack.sdc_docker("account", "quota", ACCOUNT, *quota)
+    assert done.code == 0, done.said
+    began = clock()
+    ids = _create_many(sides.ours, containers)
+    print(f"\n{containers} containers created through the service in {clock() - began:.0f} s", flush=True)
+    try:
+        with sides.ours.client() as mine, sides.engine.client() as theirs:
+            clients = {sides.ours: mine, sides.engine: theirs}
+
+            def fetch(side: Side) -> dict[str, float]:
+                before = clock()
+                body = clients[side].bytes("GET", "/containers/json?all=1")
+                took = clock() - before
+                assert body.count(b'"Id":') >= containers, f"{side.name}: {body[:200]!r}"
+                return {"list": took * 1000, "size": len(body) / 1024}
+
+            found = _in_turn((sides.ours, sides.engine), rounds, fetch)
+    finally:
+        _remove_many(sides.ours, ids)
+    what = f"list of {containers:,} containers"
+    return [
+        compared(what, "ms", *found["list"], sides.engine.name, ("<=", 0.1)),
+        compared("  its size", "KiB", *found["size"], sides.engine.name),
+    ]
+
+
+def _create_many(side: Side, count: int) -> list[str]:
+    body = {"Image": side.image, "Cmd": ["true"], "Labels": LABEL}
+    return _from_four(side, count, lambda client, _: str(client.call("POST", "/containers/create", body)["Id"]))
+
+
+def _remove_many(side: Side, ids: list[str]) -> None:
+    _from_four(side, len(ids), lambda client, index: str(client.bytes("DELETE", f"/containers/{ids[index]}")))
+
+
+def _from_four(side: Side, count: int, call: Callable[[Client, int], str]) -> list[str]:
+    """`call` for each of `count` numbers, from four clients at a time."""
+
+    def share(first: int) -> list[str]:
+        with side.client() as client:
+            return [call(client, index) for index in range(first, count, 4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        return [answer for answers in pool.map(share, range(4)) for answer in answers]
+
+
+# -- streams --------------------------------------------------------------------------------------------------------
+
+
+def _sleepers(sides: Sides) -> dict[Side, str]:
+    """A running container for each of the two sides that streams are compared on."""
+    found = {}
+    for side in (sides.ours, sides.fronted):
+        with side.client() as client:
+            body = {"Image": side.image, "Cmd": ["sleep", "3600"], "Labels": LABEL}
+            found[side] = client.call("POST", "/containers/create", body)["Id"]
+            client.call("POST", f"/containers/{found[side]}/start")
+    return found
+
+
+def _remove(sleepers: dict[Side, str]) -> None:
+    for side, container in sleepers.items():
+        with side.client() as client:
+            client.call("DELETE", f"/containers/{container}?force=1")
+
+
+def _exec(side: Side, container: str, command: list[str], *, stdin: bool) -> tuple[Any, bytes]:
+    with side.client() as client:
+        body = {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True, "Cmd": command}
+        made = client.call("POST", f"/containers/{container}/exec", body)
+    return hijack(side, f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
+
+
+def echo(sides: Sides, rounds: int, *, echoes: int = 100) -> list[Row]:
+    """64 bytes to `cat` and back, framed by the engine; a round is the median of many on an open exec."""
+    sleepers = _sleepers(sides)
+    pair = (sides.ours, sides.fronted)
+    opened = {side: _exec(side, sleepers[side], ["cat"], stdin=True)[0] for side in pair}
+    message = b"x" * 63 + b"\n"
+    try:
+
+        def trips(side: Side) -> dict[str, float]:
+            sock = opened[side]
+            took = []
+            for _ in range(echoes):
+                began = clock()
+                sock.sendall(message)
+                missing = 8 + len(message)
+                while missing:
+                    missing -= len(sock.recv(missing))
+                took.append(clock() - began)
+            return {"echo": sorted(took)[len(took) // 2] * 1000}
+
+        found = _in_turn(pair, rounds, trips)["echo"]
+    finally:
+        for sock in opened.values():
+            sock.close()
+        _remove(sleepers)
+    return [compared("echo of 64 bytes through exec cat", "ms", *found, sides.fronted.name, ("<=", 1.6))]
+
+
+def output(sides: Sides, rounds: int, *, size: int = 256 * MIB) -> list[Row]:
+    """`size` bytes of zeros out of an exec, framed by the engine."""
+    sleepers = _sleepers(sides)
+    buffer = bytearray(MIB)
+    try:
+
+        def read(side: Side) -> dict[str, float]:
+            sock, rest = _exec(side, sleepers[side], ["head", "-c", str(size), "/dev/zero"], stdin=False)
+            with sock:
+                began, total = clock(), len(rest)
+                while count := sock.recv_into(buffer):
+                    total += count
+                took = clock() - began
+            assert total > size, f"{side.name}: {total} bytes"
+            return {"speed": size / MIB / took}
+
+        found = _in_turn((sides.ours, sides.fronted), rounds, read)["speed"]
+    finally:
+        _remove(sleepers)
+    return [compared("exec output of 256 MiB", "MiB/s", *found, sides.fronted.name, (">=", 0.9))]
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+
+
+def memory(sides: Sides) -> list[Row]:
+    """Each of our processes, as it is now. PSS counts a page that n processes share as 1/n, RSS as whole."""
+    rows, sums = [], {"PSS": 0.0, "RSS": 0.0}
+    for part in ("nginx", "gunicorn", "observer"):
+        for number, pid in enumerate(_family(sides.stack.pid(part))):
+            told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            figures = {name.upper(): int(kib) / 1024 for name, kib in re.findall(r"^(Pss|Rss): +(\d+) kB", told, re.M)}
+            for kind, value in figures.items():
+                sums[kind] += value
+            role = part if number == 0 else f"{part} worker"
+            rows += [Row(f"  {role} {kind}", "MiB", figures[kind]) for kind in sums]
+    return [Row(f"our processes, idle, {kind}", "MiB", value) for kind, value in sums.items()] + rows
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its descendants, the first first."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_text()
+            except FileNotFoundError:
+                continue
+            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry))
+    found = [pid]
+    for parent in found:
+        found += sorted(children.get(parent, []))
+    return found

@@ -1,0 +1,212 @@
+"""The sides of a comparison, all with the same engine behind them: the service, the engine's own socket, and the engine
+behind an nginx stream TLS server."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.stack import Stack
+from tests.machine import folder, free_port, stop, wait_until
+
+ACCOUNT = "bench"
+#: What the engine calls the image in its own socket's runs; the service knows it as busybox.
+ENGINE_IMAGE = "sdc-bench/busybox:latest"
+ADDRESS = "127.0.0.1"
+API = "/v1.41"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to a Docker endpoint: a Unix socket, or TLS on this machine with a client certificate."""
+
+    name: str
+    image: str
+    #: Variables for the docker CLI.
+    env: Mapping[str, str]
+    path: Path | None = None
+    port: int = 0
+    context: ssl.SSLContext | None = None
+
+    def connect(self) -> socket.socket:
+        if self.context is None:
+            plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            plain.settimeout(120)
+            plain.connect(str(self.path))
+            return plain
+        raw = socket.create_connection((ADDRESS, self.port), timeout=120)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.context.wrap_socket(raw, server_hostname=ADDRESS)
+
+    def client(self) -> Client:
+        return Client(self)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, side: Side) -> None:
+        super().__init__("docker", timeout=120)
+        self._side = side
+
+    def connect(self) -> None:
+        self.sock = self._side.connect()
+
+
+class Client:
+    """HTTP on one connection that is kept; where the other end closed it, the next call opens another, as SDKs do."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self._connection = _Connection(side)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The decoded answer, None where there is none. Raises AssertionError with the words of a refusal."""
+        data = self.bytes(method, path, body)
+        return json.loads(data) if data else None
+
+    def bytes(self, method: str, path: str, body: Any = None) -> bytes:
+        data = None if body is None else json.dumps(body)
+        self._connection.request(method, API + path, body=data, headers={"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        answer = response.read()
+        assert response.status < 300, f"{self.side.name}: {method} {path}: {response.status} {answer[:300]!r}"
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def hijack(side: Side, path: str, body: Any) -> tuple[socket.socket, bytes]:
+    """A hijacked connection behind its 101, and what came with the head."""
+    sock = side.connect()
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {API}{path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    sock.sendall(head.encode() + data)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        block = sock.recv(65536)
+        assert block, f"{side.name}: {path}: closed behind {answer!r}"
+        answer += block
+    told, _, rest = answer.partition(b"\r\n\r\n")
+    assert told.split()[1] == b"101", f"{side.name}: {path}: {told!r}"
+    return sock, rest
+
+
+@dataclass(frozen=True)
+class Sides:
+    stack: Stack
+    ours: Side
+    engine: Side
+    #: The engine behind nginx stream TLS.
+    fronted: Side
+
+
+@contextlib.contextmanager
+def open_sides(stack: Stack) -> Iterator[Sides]:
+    """All sides, with an image on each; what was made of containers is removed in the end."""
+    if ACCOUNT not in stack.about["accounts"]:
+        added = stack.quickstart("account", ACCOUNT)
+        assert added.code == 0, added.said
+    certificates = stack.certificates(ACCOUNT)
+    context = ssl.create_default_context(cafile=stack.about["ca_file"])
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    path = stack.engine.socket
+    kept = {name: value for name, value in stack.env(ACCOUNT).items() if not name.startswith("DOCKER_")}
+    kept["DOCKER_CONFIG"] = stack.env(ACCOUNT)["DOCKER_CONFIG"]
+    ours = Side("the service", "busybox", stack.env(ACCOUNT), port=stack.port, context=context)
+    engine = Side("engine's socket", ENGINE_IMAGE, {**kept, "DOCKER_HOST": f"unix://{path}"}, path=path)
+    _tag_image(stack, ours)
+    with _front(stack, path) as port:
+        fronted = Side("engine behind nginx TLS", ENGINE_IMAGE, {}, port=port, context=context)
+        try:
+            yield Sides(stack, ours, engine, fronted)
+        finally:
+            stack.remove_all(ACCOUNT)
+            for container in stack.engine.containers("sdc.bench"):
+                stack.engine.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+            stack.engine.call("DELETE", f"/images/{ENGINE_IMAGE}?noprune=1")
+
+
+def _tag_image(stack: Stack, ours: Side) -> None:
+    """Name the service's busybox on the engine too, so that both run the same."""
+    with ours.client() as client:
+        image_id = client.call("GET", f"/images/{ours.image}/json")["Id"]
+    repository, _, tag = ENGINE_IMAGE.partition(":")
+    query = urllib.parse.urlencode({"repo": repository, "tag": tag})
+    status, answer = stack.engine.call("POST", f"/images/{image_id}/tag?{query}")
+    assert status == 201, answer
+
+
+# What deploy/nginx/nginx.conf has, less what only concerns the service.
+_NGINX = """
+user root;
+daemon off;
+worker_processes auto;
+pid {home}/nginx.pid;
+error_log {home}/error.log notice;
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+events {{ worker_connections 8192; }}
+stream {{
+    server {{
+        listen {address}:{port} ssl backlog=4096 so_keepalive=60s:15s:6;
+        ssl_certificate {ca}/server.pem;
+        ssl_certificate_key {ca}/server.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;
+        ssl_prefer_server_ciphers on;
+        ssl_session_cache off;
+        ssl_session_tickets off;
+        ssl_verify_client optional_no_ca;
+        ssl_verify_depth 1;
+        ssl_trusted_certificate {ca}/ca.pem;
+        proxy_half_close on;
+        proxy_timeout 7d;
+        proxy_socket_keepalive on;
+        proxy_buffer_size {buffer};
+        proxy_pass unix:{socket};
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def _front(stack: Stack, engine: Path) -> Iterator[int]:
+    """An nginx stream TLS server in front of the engine; its port."""
+    ours = (Path(stack.home) / "nginx" / "nginx.conf").read_text()
+    buffer = ours.partition("proxy_buffer_size")[2].partition(";")[0].strip()
+    port = free_port(ADDRESS)
+    with folder("bench") as home:
+        values = {"home": home, "address": ADDRESS, "port": port, "ca": stack.home / "ca", "socket": engine}
+        configuration = home / "nginx.conf"
+        configuration.write_text(_NGINX.format(**values, buffer=buffer or "16k"))
+        process = subprocess.Popen(["nginx", "-p", home, "-e", home / "error.log", "-c", configuration])
+        try:
+            wait_until(lambda: _open(port), "nginx before the engine", log=home / "error.log")
+            yield port
+        finally:
+            stop(process)
+
+
+def _open(port: int) -> bool:
+    try:
+        socket.create_connection((ADDRESS, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
