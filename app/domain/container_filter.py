@@ -98,7 +98,9 @@ def _tests(candidates: Sequence[Candidate], filters: Filters, ancestors: frozens
                 _one_of(key, values, STATES)
                 tests.append(_state(frozenset(values)))
             case "health":
-                _one_of(key, values, HEALTH)
+                for value in values:
+                    if value not in HEALTH:
+                        raise InvalidParameter(f"Unrecognised filter value for health: {value}")
                 tests.append(_health(frozenset(values)))
             case "exited":
                 tests.append(_exited(values))

@@ -94,7 +94,5 @@ def refuse(state: ContainerState, command: Command, container_id: str) -> Error:
             return Conflict(f"Container {container_id} is paused, unpause the container before exec")
         case C.EXEC | C.TOP | C.ATTACH if state is S.RESTARTING:
             return Conflict(f"Container {container_id} is restarting, wait until the container is running")
-        case C.KILL:
-            return Conflict(f"Cannot kill container: {container_id}: Container {container_id} is not running")
         case _:
             return Conflict(f"Container {container_id} is not running")

@@ -196,6 +196,9 @@ class EngineClient:
                     raise
             response = connection.getresponse()
             refusal = response.read(MAX_REFUSAL) if response.status >= 300 else None
+            if refusal is None and response.length is None and not response.chunked:
+                # Engines frame all that is read here; what ends with the connection is a head that was cut.
+                raise http.client.IncompleteRead(b"")
         except _SourceFailed as error:
             connection.close()
             raise error.reason from None

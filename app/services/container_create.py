@@ -101,7 +101,11 @@ class ContainerCreate:
         """The account's containers that the spec names: --volumes-from, and network, ipc and pid of another."""
         refs = [ref for ref, _ in spec.volumes_from]
         refs += [n.ref for n in (spec.network, spec.ipc, spec.pid) if n.kind == "container"]
-        return {ref: containers.get(tx, account.id, ref) for ref in refs}
+        try:
+            return {ref: containers.get(tx, account.id, ref) for ref in refs}
+        except NotFound as error:
+            # A 404 to a create makes a client pull the image and try again.
+            raise InvalidParameter(error.message) from error
 
     @staticmethod
     def _place(
@@ -117,12 +121,12 @@ class ContainerCreate:
     def _network(self, account: Account, spec: ContainerSpec, node: Node) -> Network | None:
         for name in spec.endpoints:
             if name != DEFAULT_NAME:
-                raise NotFound(f"network {name} not found")
+                raise InvalidParameter(f"network {name} not found")
         match spec.network.kind:
             case "none" | "container":
                 return None
             case "network":
-                raise NotFound(f"network {spec.network.ref} not found")
+                raise InvalidParameter(f"network {spec.network.ref} not found")
         return self._networks.default(account, node)
 
     def _reserve(

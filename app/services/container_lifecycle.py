@@ -58,14 +58,20 @@ class ContainerLifecycle:
         )
 
     def kill(self, account: Account, id_or_name: str, *, signal: str) -> None:
-        container = self._allowed(account, id_or_name, Command.KILL)
+        try:
+            container = self._allowed(account, id_or_name, Command.KILL)
+        except (NotFound, Conflict) as error:
+            raise type(error)(f"Cannot kill container: {id_or_name}: {error.message}") from error
         self._act(container, OperationKind.KILL, lambda engine, name: engine.kill_container(name, signal))
 
     def rename(self, account: Account, id_or_name: str, new_name: str) -> None:
         """The name is ours alone; the engine learns it as a DNS name of the container's network."""
         if not new_name:
             raise InvalidParameter("Neither old nor new names may be empty")
-        new_name = names.check_container_name(new_name)
+        try:
+            new_name = names.check_container_name(new_name)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"Error when allocating new name: {error.message}") from error
         with self._store.begin() as tx:
             container = containers.get(tx, account.id, id_or_name)
         if container.name == new_name:

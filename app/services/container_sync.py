@@ -17,10 +17,11 @@ from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.container_view import Words
 from app.domain.durations import parse_go_time
 from app.domain.node import Node
+from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import NotFound, Unavailable
-from app.store import accounts, containers, execs, networks, nodes
+from app.store import accounts, containers, execs, networks, nodes, operations
 from app.store.session import Store, Transaction
 
 Also = Callable[[Transaction], None]
@@ -111,11 +112,13 @@ class ContainerSync:
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
         with self._store.begin() as tx:
-            if container.state in (ContainerState.CREATING, ContainerState.REMOVING):
-                # The engine call may be under way, or its volumes are wanted or not: its operation's own end decides.
+            if container.state is ContainerState.CREATING or operations.is_pending(
+                tx, container.id, OperationKind.REMOVE
+            ):
+                # The engine call may be under way, or its volumes may be wanted: its operation's own end decides.
                 return True
-            if container.auto_remove:
-                forget(tx, container, volumes=True)
+            if container.auto_remove or container.state is ContainerState.REMOVING:
+                forget(tx, container, volumes=container.auto_remove)
             elif container.state is not ContainerState.DEAD:
                 # Removed behind our back. The tenant learns it, and removes the row himself.
                 if not containers.write_seen(tx, container, **self._lost(container)):

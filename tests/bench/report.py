@@ -64,10 +64,9 @@ def show(title: str, rows: Sequence[Row]) -> None:
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
     print(f"\n== {title}")
     for line in lines:
-        first, *rest = [
-            cell.ljust(w) if i in (0, 10) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))
-        ]
-        print("  ".join([first, *rest]).rstrip(), flush=True)
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        cells[0], cells[-1] = line[0].ljust(widths[0]), line[-1]
+        print("  ".join(cells).rstrip(), flush=True)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -9,9 +9,8 @@ import json
 import socket
 import ssl
 import subprocess
-import urllib.parse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from tests.e2e.stack import Stack
 from tests.machine import folder, free_port, stop, wait_until
 
 ACCOUNT = "bench"
-#: What the engine calls the image in its own socket's runs; the service knows it as busybox.
-ENGINE_IMAGE = "sdc-bench/busybox:latest"
 ADDRESS = "127.0.0.1"
-API = "/v1.41"
+NETWORK = "bench"
+#: What an engine of Debian 12 speaks at most; the service speaks 1.44.
+ENGINE_API = "/v1.41"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """One way to a Docker endpoint: a Unix socket, or TLS on this machine with a client certificate."""
 
@@ -34,6 +33,9 @@ class Side:
     #: Variables for the docker CLI.
     env: Mapping[str, str]
     path: Path | None = None
+    api: str = ENGINE_API
+    #: The engine's network that containers are to be on; "" leaves it to the other end.
+    network: str = ""
     port: int = 0
     context: ssl.SSLContext | None = None
 
@@ -74,7 +76,7 @@ class Client:
 
     def bytes(self, method: str, path: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body)
-        self._connection.request(method, API + path, body=data, headers={"Content-Type": "application/json"})
+        self._connection.request(method, self.side.api + path, body=data, headers={"Content-Type": "application/json"})
         response = self._connection.getresponse()
         answer = response.read()
         assert response.status < 300, f"{self.side.name}: {method} {path}: {response.status} {answer[:300]!r}"
@@ -95,7 +97,7 @@ def hijack(side: Side, path: str, body: Any) -> tuple[socket.socket, bytes]:
     sock = side.connect()
     data = json.dumps(body).encode()
     head = (
-        f"POST {API}{path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        f"POST {side.api}{path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     sock.sendall(head.encode() + data)
@@ -114,6 +116,8 @@ class Sides:
     stack: Stack
     ours: Side
     engine: Side
+    #: The engine's own socket, containers on a network like the one that every container of the service is on.
+    networked: Side
     #: The engine behind nginx stream TLS.
     fronted: Side
 
@@ -130,28 +134,35 @@ def open_sides(stack: Stack) -> Iterator[Sides]:
     path = stack.engine.socket
     kept = {name: value for name, value in stack.env(ACCOUNT).items() if not name.startswith("DOCKER_")}
     kept["DOCKER_CONFIG"] = stack.env(ACCOUNT)["DOCKER_CONFIG"]
-    ours = Side("the service", "busybox", stack.env(ACCOUNT), port=stack.port, context=context)
-    engine = Side("engine's socket", ENGINE_IMAGE, {**kept, "DOCKER_HOST": f"unix://{path}"}, path=path)
-    _tag_image(stack, ours)
-    with _front(stack, path) as port:
-        fronted = Side("engine behind nginx TLS", ENGINE_IMAGE, {}, port=port, context=context)
+    ours = Side("the service", "busybox", stack.env(ACCOUNT), api="/v1.44", port=stack.port, context=context)
+    image = _image_id(ours)
+    engine = Side("engine's socket", image, {**kept, "DOCKER_HOST": f"unix://{path}"}, path=path)
+    networked = replace(engine, name="engine's socket, own network", network=NETWORK)
+    with _front(stack, path) as port, _network(stack):
+        fronted = Side("engine behind nginx TLS", image, {}, port=port, context=context)
         try:
-            yield Sides(stack, ours, engine, fronted)
+            yield Sides(stack, ours, engine, networked, fronted)
         finally:
             stack.remove_all(ACCOUNT)
-            for container in stack.engine.containers("sdc.bench"):
+            for container in stack.engine.containers("made-for=bench"):
                 stack.engine.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
-            stack.engine.call("DELETE", f"/images/{ENGINE_IMAGE}?noprune=1")
 
 
-def _tag_image(stack: Stack, ours: Side) -> None:
-    """Name the service's busybox on the engine too, so that both run the same."""
+def _image_id(ours: Side) -> str:
+    """What the engine calls the service's busybox: both run the same, and no name has to be made and taken away."""
     with ours.client() as client:
-        image_id = client.call("GET", f"/images/{ours.image}/json")["Id"]
-    repository, _, tag = ENGINE_IMAGE.partition(":")
-    query = urllib.parse.urlencode({"repo": repository, "tag": tag})
-    status, answer = stack.engine.call("POST", f"/images/{image_id}/tag?{query}")
+        return str(client.call("GET", f"/images/{ours.image}/json")["Id"])
+
+
+@contextlib.contextmanager
+def _network(stack: Stack) -> Iterator[None]:
+    stack.engine.call("DELETE", f"/networks/{NETWORK}")
+    status, answer = stack.engine.call("POST", "/networks/create", {"Name": NETWORK, "CheckDuplicate": True})
     assert status == 201, answer
+    try:
+        yield
+    finally:
+        stack.engine.call("DELETE", f"/networks/{NETWORK}")
 
 
 # What deploy/nginx/nginx.conf has, less what only concerns the service.

@@ -65,7 +65,8 @@ def settle(stack: Stack) -> float:
     """Wait until everything agrees; returns how long that took. Fails after WITHIN seconds."""
     began = time.monotonic()
     while found := disagreements(stack):
-        assert time.monotonic() - began < WITHIN, found
+        log = stack.home / "log" / "observer.log"
+        assert time.monotonic() - began < WITHIN, f"{found}\nobserver: {log.read_text()[-4000:]}"
         time.sleep(0.25)
     return time.monotonic() - began
 
