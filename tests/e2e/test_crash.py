@@ -122,12 +122,13 @@ def act(stack: Stack, method: str, path: str) -> Callable[[], object]:
 @pytest.mark.parametrize("moment", ["intent", "random", "random"])
 @pytest.mark.timeout(180)
 def test_gunicorn_killed_during_create(stack: Stack, alice: str, moment: str) -> None:
+    gunicorn = stack.pid("gunicorn")
     calls = Background(*(create(stack, f"made{i}") for i in range(3)))
     if moment == "intent":
         assert wait_for(stack, "SELECT 1 FROM containers WHERE state = 'creating'")
     else:
         time.sleep(random.uniform(0, 0.1))
-    kill_tree(stack.pid("gunicorn"))
+    kill_tree(gunicorn)
     calls.join()
     answering(stack)
     settle(stack)
@@ -146,12 +147,13 @@ def test_gunicorn_killed_during_create(stack: Stack, alice: str, moment: str) ->
 def test_gunicorn_killed_during_start(stack: Stack, alice: str, moment: str) -> None:
     for i in range(3):
         stack.docker("alice", "create", "--name", f"begun{i}", "busybox", "sleep", "300")
+    gunicorn = stack.pid("gunicorn")
     calls = Background(*(act(stack, "POST", f"begun{i}/start") for i in range(3)))
     if moment == "intent":
         assert wait_for(stack, "SELECT 1 FROM operations WHERE kind = 'start' AND state = 'pending'")
     else:
         time.sleep(random.uniform(0.1, 0.5))
-    kill_tree(stack.pid("gunicorn"))
+    kill_tree(gunicorn)
     calls.join()
     answering(stack)
     settle(stack)
@@ -166,12 +168,13 @@ def test_gunicorn_killed_during_remove(stack: Stack, alice: str, moment: str) ->
     for i in range(3):
         stack.docker("alice", "run", "-d", "-v", "/data", "--name", f"ended{i}", "busybox", "sleep", "300")
     before = len(stack.engine.call("GET", "/volumes")[1]["Volumes"])
+    gunicorn = stack.pid("gunicorn")
     calls = Background(*(act(stack, "DELETE", f"ended{i}?force=1&v=1") for i in range(3)))
     if moment == "intent":
         assert wait_for(stack, "SELECT 1 FROM containers WHERE state = 'removing'")
     else:
         time.sleep(random.uniform(0, 0.2))
-    kill_tree(stack.pid("gunicorn"))
+    kill_tree(gunicorn)
     calls.join()
     answering(stack)
     settle(stack)
@@ -186,10 +189,11 @@ def test_gunicorn_killed_during_remove(stack: Stack, alice: str, moment: str) ->
 @pytest.mark.timeout(180)
 def test_observer_killed_while_containers_come_and_go(stack: Stack, alice: str) -> None:
     """What happens while nobody observes is in the rows after the observer is back."""
+    observer = stack.pid("observer")
     stack.docker("alice", "run", "-d", "--name", "stays", "busybox", "sleep", "300")
     stack.docker("alice", "run", "-d", "--name", "ends", "busybox", "sleep", "2")
     stack.docker("alice", "run", "-d", "--rm", "--name", "vanishes", "busybox", "sleep", "2")
-    kill_tree(stack.pid("observer"))
+    kill_tree(observer)
     time.sleep(2.5)
     settle(stack)
     states = dict(line.split() for line in stack.docker("alice", "ps", "-a", "--format", "{{.Names}} {{.State}}").text.splitlines())
@@ -199,10 +203,11 @@ def test_observer_killed_while_containers_come_and_go(stack: Stack, alice: str) 
 @pytest.mark.timeout(180)
 def test_both_killed_during_create_and_remove(stack: Stack, alice: str) -> None:
     stack.docker("alice", "run", "-d", "--name", "old", "busybox", "sleep", "300")
+    gunicorn, observer = stack.pid("gunicorn"), stack.pid("observer")
     calls = Background(create(stack, "new"), act(stack, "DELETE", "old?force=1"))
     time.sleep(random.uniform(0, 0.15))
-    for part in ("observer", "gunicorn"):
-        kill_tree(stack.pid(part))
+    for pid in (observer, gunicorn):
+        kill_tree(pid)
     calls.join()
     answering(stack)
     settle(stack)

@@ -403,7 +403,7 @@ def test_unknown_image(stack: Stack, alice: str) -> None:
 
 
 def test_image_by_every_name(stack: Stack, make: Kept) -> None:
-    full = stack.docker("alice", "images", "-q", "--no-trunc", "busybox").text.strip()
+    full = stack.docker("alice", "images", "-q", "--no-trunc", "busybox:latest").text.strip()
     for name in ("busybox", "busybox:latest", "docker.io/library/busybox", full, full[7:19], full[7:]):
         assert make(name, "sleep", "1")["Image"] == full
     shown = stack.docker("alice", "ps", "-a", "--format", "{{.Image}}").text.split()

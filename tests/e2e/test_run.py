@@ -55,11 +55,11 @@ def test_stdin_is_echoed_and_nothing_of_rm_is_left(stack: Stack, alice: str, cli
 def test_output_that_comes_after_stdin_has_ended_arrives(stack: Stack, alice: str, client: Client) -> None:
     docker = Docker(stack, alice, client)
 
-    said = docker("run", "-i", "busybox", "sh", "-c", "cat; sleep 2; echo late; sleep 1; echo later >&2", input=b"in\n")
+    said = docker("run", "-i", "busybox", "sh", "-c", "cat; sleep 2; echo late; echo later >&2", input=b"in\n")
     assert (said.stdout, said.stderr) == (b"in\nlate\n", b"later\n")
 
     # Without -i the client ends its input at once.
-    said = docker("run", "busybox", "sh", "-c", "sleep 1; echo late", input=b"not for it\n")
+    said = docker("run", "busybox", "sh", "-c", "sleep 0.5; echo late", input=b"not for it\n")
     assert (said.stdout, said.stderr) == (b"late\n", b"")
 
 
@@ -120,10 +120,9 @@ def test_stdout_and_stderr_stay_apart(stack: Stack, alice: str, client: Client) 
 def test_exit_codes_come_back(stack: Stack, alice: str, client: Client) -> None:
     docker = Docker(stack, alice, client)
 
-    for code in (0, 7, 125, 255):
-        for rm in ([], ["--rm"]):
-            assert docker("run", *rm, "busybox", "sh", "-c", f"exit {code}", check=False).code == code
-    wait_until(lambda: len(docker("ps", "-aq").text.split()) == 4, "removal of the --rm ones", timeout=10)
+    for code, rm in ((0, []), (7, []), (7, ["--rm"]), (255, ["--rm"])):
+        assert docker("run", *rm, "busybox", "sh", "-c", f"exit {code}", check=False).code == code
+    wait_until(lambda: len(docker("ps", "-aq").text.split()) == 2, "removal of the --rm ones", timeout=10)
 
 
 @every_client
@@ -172,8 +171,9 @@ def test_what_cannot_be_run_is_said_and_ends(stack: Stack, alice: str, client: C
     docker("create", "--name", "taken", "busybox")
     refused(125, 'The container name "/taken" is already in use by container', "--name", "taken", "busybox", "true")
 
-    # As Docker does: what was made and not started stays, but with --rm.
-    wait_until(lambda: len(docker("ps", "-aq").text.split()) == 3, "removal of the --rm one", timeout=10)
+    # As with Docker: what was made and not started stays; with --rm too below API 1.25, where the client gives up.
+    left = 4 if client.api else 3
+    wait_until(lambda: len(docker("ps", "-aq").text.split()) == left, "removal of the --rm one", timeout=10)
 
 
 def test_a_name_is_taken_in_its_own_account_only(stack: Stack, alice: str, bob: str) -> None:
