@@ -24,12 +24,13 @@ from app.domain.node import Node
 from app.errors import Error, Unavailable
 from app.services.process import BEAT_SECONDS
 from app.settings import Settings
-from app.store import containers, events, nodes
+from app.store import containers, events, nodes, retention
 
 log = structlog.get_logger()
 
 LEASE_SECONDS = 15
 SWEEP_SECONDS = 10.0
+FORGET_SECONDS = 600.0
 #: An engine that says nothing for so long is asked whether it is there.
 QUIET_SECONDS = 5.0
 
@@ -141,7 +142,7 @@ class Observer:
     def run(self) -> None:
         """Until `stop`: signs of life and leases, the recovery of operations, the sweep of nodes."""
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
-        swept = 0.0
+        swept = forgot = 0.0
         while not self._stopping.is_set():
             try:
                 self._lease_nodes()
@@ -149,6 +150,9 @@ class Observer:
                 if time.monotonic() - swept > SWEEP_SECONDS:
                     swept = time.monotonic()
                     self._sweep()
+                if time.monotonic() - forgot > FORGET_SECONDS:
+                    forgot = time.monotonic()
+                    self._forget()
             except Error as error:
                 log.warning("the observer's round failed", error=error.message)
             except Exception:
@@ -156,6 +160,12 @@ class Observer:
             self._stopping.wait(BEAT_SECONDS)
         for follower in self._followers.values():
             follower.stop()
+
+    def _forget(self) -> None:
+        while not self._stopping.is_set():
+            with self._core.store.begin() as tx:
+                if not retention.forget_old(tx):
+                    return
 
     def _beat(self) -> None:
         while not self._stopping.is_set():

@@ -148,12 +148,10 @@ class Words:
 
 
 def inspect(container: Container, seen: Json, words: Words) -> Json:
-    """The answer of GET /containers/{id}/json. `container.spec["HostConfig"]` has the tenant's own words for
+    """The answer of GET /containers/{id}/json. `seen["State"]["Error"]` is scrubbed already; `container.spec["HostConfig"]` has the tenant's own words for
     HostConfig fields that the engine was given otherwise."""
     state = {key: seen["State"].get(key) for key in _STATE}
-    state["Error"] = ""
-    if container.spec.get("error") and state["Status"] == "created":
-        state["Error"] = container.spec["error"]
+    state["Error"] = state["Error"] or ""
     if seen["State"].get("Health"):
         state["Health"] = seen["State"]["Health"]
     view: Json = {

@@ -112,10 +112,13 @@ class ContainerSync:
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
         with self._store.begin() as tx:
-            if container.state is ContainerState.CREATING or operations.is_pending(
-                tx, container.id, OperationKind.REMOVE
-            ):
-                # The engine call may be under way, or its volumes may be wanted: its operation's own end decides.
+            if container.state is ContainerState.CREATING:
+                # The engine call may be under way: the operation's own end decides.
+                return True
+            if operations.is_pending(tx, container.id, OperationKind.REMOVE):
+                # Its volumes may be wanted: the removal's own end decides. What `also` ends is another operation.
+                if also:
+                    also(tx)
                 return True
             if container.auto_remove or container.state is ContainerState.REMOVING:
                 forget(tx, container, volumes=container.auto_remove)

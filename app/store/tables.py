@@ -311,6 +311,7 @@ operations = Table(
     Index("ix_operations_pending", "process_id", postgresql_where=text("state = 'pending'")),
     Index(None, "account_id", "created_at"),
     Index(None, "target"),
+    Index(None, "finished_at"),
     CheckConstraint("state IN ('pending', 'done', 'undone')", name="state"),
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished"),
     comment="Every change to an engine, committed as an intent before the first engine call.",
@@ -331,6 +332,7 @@ events = Table(
     Column("attributes", JSONB, nullable=False, comment="name, image, labels, exit code and so on"),
     Index(None, "account_id", "id"),
     Index(None, "account_id", "time_nano"),
+    Index(None, "time_nano"),
     UniqueConstraint("node_id", "time_nano", "action", "actor_id"),
     comment="What happened on engines, as docker events tells it. The unique key makes a replay harmless.",
 )

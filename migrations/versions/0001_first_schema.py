@@ -270,6 +270,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_account_id_id"), "events", ["account_id", "id"], unique=False)
     op.create_index(op.f("ix_events_account_id_time_nano"), "events", ["account_id", "time_nano"], unique=False)
+    op.create_index(op.f("ix_events_time_nano"), "events", ["time_nano"], unique=False)
     op.create_table(
         "networks",
         sa.Column("uuid", sa.UUID(), nullable=False, comment="network uuid; the engine's name is n-<uuid>"),
@@ -355,6 +356,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(op.f("ix_operations_target"), "operations", ["target"], unique=False)
+    op.create_index(op.f("ix_operations_finished_at"), "operations", ["finished_at"], unique=False)
     op.create_table(
         "volumes",
         sa.Column("id", sa.UUID(), nullable=False, comment="volume uuid"),
@@ -579,6 +581,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_containers_account_id_created_at"), table_name="containers")
     op.drop_table("containers")
     op.drop_table("volumes")
+    op.drop_index(op.f("ix_operations_finished_at"), table_name="operations")
     op.drop_index(op.f("ix_operations_target"), table_name="operations")
     op.drop_index("ix_operations_pending", table_name="operations", postgresql_where=sa.text("state = 'pending'"))
     op.drop_index(op.f("ix_operations_account_id_created_at"), table_name="operations")
@@ -586,6 +589,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_node_images_image_id"), table_name="node_images")
     op.drop_table("node_images")
     op.drop_table("networks")
+    op.drop_index(op.f("ix_events_time_nano"), table_name="events")
     op.drop_index(op.f("ix_events_account_id_time_nano"), table_name="events")
     op.drop_index(op.f("ix_events_account_id_id"), table_name="events")
     op.drop_table("events")

@@ -140,16 +140,24 @@ def test_details_are_the_tenants_own(stack: Stack, alice: str) -> None:
     assert docker("logs", container).text == "line\n"
 
 
-@pytest.mark.parametrize("option", ["labels=sdc.account,sdc.container,sdc.op,sdc.name,sdc.fleet", "labels-regex=^sdc"])
+@pytest.mark.parametrize(
+    "option", ["labels=sdc.account,sdc.container,sdc.op,sdc.name,sdc.fleet", "labels-regex=^sdc", "labels-regex=."]
+)
 def test_details_show_nothing_of_ours(stack: Stack, alice: str, option: str) -> None:
     docker = Docker(stack, alice)
 
-    made = docker("run", "-d", "--log-opt", option, "busybox", "echo", "line", check=False)
+    said = docker("create", "--log-opt", option, "busybox", "echo", "line", check=False)
 
-    if made.code == 0:
-        container = made.text.strip()
-        docker("wait", container)
-        assert docker("logs", "--details", container).text.strip() == "line"
+    assert said.code == 1 and "logging reserved labels" in said.said, said
+    assert docker("ps", "-aq").text == ""
+
+
+def test_details_by_pattern(stack: Stack, alice: str) -> None:
+    docker = Docker(stack, alice)
+    words = ["--log-opt", "labels-regex=^(tier|stage)$", "--label", "tier=web", "--label", "other=1"]
+    container = ended(docker, *words, "busybox", "echo", "line")
+
+    assert docker("logs", "--details", container).text == "tier=web line\n"
 
 
 @pytest.mark.parametrize(

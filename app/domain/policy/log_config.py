@@ -8,10 +8,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import re2
+
 from app.domain.policy.draft import Draft
+from app.domain.policy.labels import RESERVED_PREFIXES
 from app.domain.policy.values import Struct, forbid, line, mapping, shown, size, text, wrong
 
 DEFAULT_DRIVER = "json-file"
+#: What every engine's container of ours is labelled with; an option could have the log show it (`logs --details`).
+ENGINE_LABELS = ("sdc.fleet", "sdc.account", "sdc.container", "sdc.op", "sdc.name")
 
 _LOG_CONFIG = Struct(("Type", "Config"), unknown="refuse")
 #: A tag is a Go template in the daemon: `{{pad "x" 900000000 0}}` eats its memory, `{{.ID}}` shows the engine's id.
@@ -104,6 +109,25 @@ def _short(_draft: Draft, path: str, value: str) -> str:
     return str(line(256)(path, value))
 
 
+def _labels(_draft: Draft, path: str, value: str) -> str:
+    names = str(line(256)(path, value))
+    if any(name.strip().startswith(RESERVED_PREFIXES) for name in names.split(",")):
+        forbid("logging reserved labels", path)
+    return names
+
+
+def _labels_pattern(_draft: Draft, path: str, value: str) -> str:
+    """A regular expression of the engine's kind, that must not match what we put on an engine's container."""
+    pattern = str(line(256)(path, value))
+    try:
+        found = re2.compile(pattern)
+    except re2.error:
+        wrong(f"invalid {path}: {shown(value, 64)} is not a regular expression")
+    if any(found.search(name) for name in ENGINE_LABELS):
+        forbid("logging reserved labels", path)
+    return pattern
+
+
 def _tag(_draft: Draft, path: str, value: str) -> str:
     if not _TAG.fullmatch(value):
         wrong(f"invalid {path}: a tag is plain text here, without templates")
@@ -161,8 +185,8 @@ def _may_dial(draft: Draft, host: str) -> bool:
 
 
 _COMMON: dict[str, Option] = {
-    "labels": _short,
-    "labels-regex": _short,
+    "labels": _labels,
+    "labels-regex": _labels_pattern,
     "env": _short,
     "env-regex": _short,
     "tag": _tag,
