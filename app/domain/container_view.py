@@ -148,8 +148,10 @@ class Words:
 
 
 def inspect(container: Container, seen: Json, words: Words) -> Json:
-    """The answer of GET /containers/{id}/json. `seen["State"]["Error"]` is scrubbed already; `container.spec["HostConfig"]` has the tenant's own words for
-    HostConfig fields that the engine was given otherwise."""
+    """The answer of GET /containers/{id}/json. `seen["State"]["Error"]` is scrubbed already.
+
+    `container.spec["HostConfig"]` has the tenant's own words for HostConfig fields that the engine was given otherwise.
+    """
     state = {key: seen["State"].get(key) for key in _STATE}
     state["Error"] = state["Error"] or ""
     if seen["State"].get("Health"):

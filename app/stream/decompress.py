@@ -70,8 +70,6 @@ class Decompressor:
         self._inner: Any = self._new()
         self._taken = 0
         self._given = 0
-        #: zlib may hold output back that it had no room for.
-        self._full = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._taken += len(data)
@@ -103,14 +101,12 @@ class Decompressor:
 
     def _hungry(self) -> bool:
         """Whether nothing more comes without more input."""
-        if self._kind == "gzip":
-            return not self._full
-        return self._inner.eof or self._inner.needs_input
+        # zlib hands back input that it had no room to put out; the others keep it.
+        return self._kind == "gzip" or self._inner.eof or self._inner.needs_input
 
     def _step(self, data: bytes) -> tuple[bytes, bytes]:
         """A piece of output, and what of `data` is still to be taken."""
         piece = self._inner.decompress(data, PIECE)
-        self._full = len(piece) == PIECE and not self._inner.eof
         if self._inner.eof:
             return piece, self._inner.unused_data
         return piece, self._inner.unconsumed_tail if self._kind == "gzip" else b""

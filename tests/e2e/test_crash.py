@@ -39,7 +39,10 @@ def disagreements(stack: Stack) -> list[str]:
     found += [f"row {i[:12]} is {state}" for i, state in rows.items() if state in ("creating", "removing", "dead")]
     pending = stack.psql("SELECT kind, target FROM operations WHERE state = 'pending'")
     found += [f"operation {kind} of {target[:12]} is pending" for kind, target in pending]
-    listed = stack.engine.containers(f"sdc.fleet={stack.fleet}")
+    try:
+        listed = stack.engine.containers(f"sdc.fleet={stack.fleet}")
+    except OSError as error:
+        return [f"the engine does not answer: {error}"]
     on_engine = [c["Labels"]["sdc.container"] for c in listed]
     found += [f"{i[:12]} is on the engine twice" for i in set(on_engine) if on_engine.count(i) > 1]
     found += [f"{i[:12]} is on the engine only" for i in set(on_engine) - rows.keys()]
