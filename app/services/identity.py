@@ -3,6 +3,9 @@
 nginx has proved that the client has the private key; nothing else in a certificate is evidence. So the public key is
 looked up among the account's keys, and the CN must name the account. A certificate that the data center's CA signed
 needs no registered key: nginx verified the chain, and its subject names the account.
+
+A certificate with a key of its own is accepted where a registered key of the account has signed it, and is nothing
+without that signature. `triton profile docker-setup` makes such, so that the SSH key need not leave its agent.
 """
 
 from __future__ import annotations
@@ -12,29 +15,55 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from app.domain.account import Account
 from app.errors import Unauthorized
 from app.store import accounts
-from app.store.session import Store
+from app.store.session import Store, Transaction
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A certificate's signature, and what it is a signature of."""
+
+    data: bytes
+    signed: bytes
+    algorithm: hashes.HashAlgorithm | None
+
+    def is_by(self, public_key: str) -> bool:
+        """Whether the key of an authorized_keys line made it."""
+        key = serialization.load_ssh_public_key(public_key.encode())
+        try:
+            if isinstance(key, rsa.RSAPublicKey) and self.algorithm:
+                key.verify(self.data, self.signed, padding.PKCS1v15(), self.algorithm)
+            elif isinstance(key, ec.EllipticCurvePublicKey) and self.algorithm:
+                key.verify(self.data, self.signed, ec.ECDSA(self.algorithm))
+            elif isinstance(key, ed25519.Ed25519PublicKey):
+                key.verify(self.data, self.signed)
+            else:
+                return False
+        except InvalidSignature:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
 class Credential:
     """What a certificate says: the login in its CN, and the fingerprint of its key in OpenSSH's form.
 
-    `serial` is set where the data center's CA signed it.
+    `serial` is set where the data center's CA signed it, `signature` where another key may have.
     """
 
     login: str
     fingerprint: str
     serial: str = ""
+    signature: Signature | None = None
 
 
 class Refused(Unauthorized):
@@ -60,7 +89,21 @@ def read_certificate(pem: str, verify: str) -> Credential:
     _check_strength(key)
     line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     serial = f"{certificate.serial_number:x}" if verify == "SUCCESS" else ""
-    return Credential(str(common_names[0].value), fingerprint(line.decode()), serial)
+    return Credential(str(common_names[0].value), fingerprint(line.decode()), serial, _signature(certificate))
+
+
+def _signature(certificate: x509.Certificate) -> Signature | None:
+    """The signature, where it may be another key's: not self-signed, made for clients, not with SHA-1 or MD5."""
+    if certificate.issuer == certificate.subject:
+        return None
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        algorithm = certificate.signature_hash_algorithm
+    except (x509.ExtensionNotFound, UnsupportedAlgorithm, ValueError):
+        return None
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes or isinstance(algorithm, hashes.SHA1 | hashes.MD5):
+        return None
+    return Signature(certificate.signature, certificate.tbs_certificate_bytes, algorithm)
 
 
 def _check_strength(key: object) -> None:
@@ -100,11 +143,19 @@ class Identity:
                     raise Refused("the certificate is revoked")
             else:
                 account = accounts.find_by_key(tx, credential.login, credential.fingerprint)
+                if account is None and credential.signature:
+                    account = self._by_signature(tx, credential.login, credential.signature)
         if account is None:
             raise Refused(f"no account {credential.login!r} with key {credential.fingerprint}")
         if account.disabled:
             raise Refused(f"account {credential.login!r} is disabled")
         return account
+
+    @staticmethod
+    def _by_signature(tx: Transaction, login: str, signature: Signature) -> Account | None:
+        account = accounts.find_by_login(tx, login)
+        keys = accounts.list_keys(tx, account.id) if account else []
+        return account if any(signature.is_by(key.public_key) for key in keys) else None
 
     def still_valid(self, credentials: set[Credential]) -> set[Credential]:
         """Those that may go on: for cutting the open streams of removed keys and disabled accounts."""
