@@ -25,6 +25,7 @@ from app.errors import Unauthorized
 from app.store import accounts
 from app.store.session import Store, Transaction
 
+_DIGESTS = {digest.name: digest for digest in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())}
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
@@ -34,16 +35,17 @@ class Signature:
 
     data: bytes
     signed: bytes
-    algorithm: hashes.HashAlgorithm | None
+    #: "sha256" and so on; "" for ed25519, which has its own.
+    algorithm: str
 
     def is_by(self, public_key: str) -> bool:
         """Whether the key of an authorized_keys line made it."""
         key = serialization.load_ssh_public_key(public_key.encode())
         try:
             if isinstance(key, rsa.RSAPublicKey) and self.algorithm:
-                key.verify(self.data, self.signed, padding.PKCS1v15(), self.algorithm)
+                key.verify(self.data, self.signed, padding.PKCS1v15(), _DIGESTS[self.algorithm])
             elif isinstance(key, ec.EllipticCurvePublicKey) and self.algorithm:
-                key.verify(self.data, self.signed, ec.ECDSA(self.algorithm))
+                key.verify(self.data, self.signed, ec.ECDSA(_DIGESTS[self.algorithm]))
             elif isinstance(key, ed25519.Ed25519PublicKey):
                 key.verify(self.data, self.signed)
             else:
@@ -93,7 +95,7 @@ def read_certificate(pem: str, verify: str) -> Credential:
 
 
 def _signature(certificate: x509.Certificate) -> Signature | None:
-    """The signature, where it may be another key's: not self-signed, made for clients, not with SHA-1 or MD5."""
+    """The signature, where it may be another key's: not self-signed, made for clients, with a digest that holds."""
     if certificate.issuer == certificate.subject:
         return None
     try:
@@ -101,9 +103,10 @@ def _signature(certificate: x509.Certificate) -> Signature | None:
         algorithm = certificate.signature_hash_algorithm
     except (x509.ExtensionNotFound, UnsupportedAlgorithm, ValueError):
         return None
-    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes or isinstance(algorithm, hashes.SHA1 | hashes.MD5):
+    digest = algorithm.name if algorithm else ""
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes or (digest and digest not in _DIGESTS):
         return None
-    return Signature(certificate.signature, certificate.tbs_certificate_bytes, algorithm)
+    return Signature(certificate.signature, certificate.tbs_certificate_bytes, digest)
 
 
 def _check_strength(key: object) -> None:
