@@ -84,5 +84,7 @@ class Worker:
                 work()
             except Error as error:
                 log.warning("housekeeping failed", error=error.message)
+            except Exception:
+                log.exception("housekeeping failed")
 
         return run

@@ -35,7 +35,7 @@ def build_core(settings: Settings, kind: str) -> Core:
     fleet = Fleet()
     process = Process(store, kind)
     sync = ContainerSync(store, fleet)
-    intents = Intents(store, process)
+    intents = Intents(process)
     lifecycle = ContainerLifecycle(store, fleet, sync, intents)
     networks = Networks(store, fleet, process, settings.network_pool, settings.fleet)
     recovery = Recovery(store, fleet, process, sync, lifecycle, networks, settings.fleet)

@@ -31,8 +31,6 @@ log = structlog.get_logger()
 LEASE_SECONDS = 15
 SWEEP_SECONDS = 10.0
 FORGET_SECONDS = 600.0
-#: An engine that says nothing for so long is asked whether it is there.
-QUIET_SECONDS = 5.0
 
 #: Attributes of engine events that a tenant may see besides labels, name and image.
 SHOWN_ATTRIBUTES = frozenset({"exitCode", "signal", "execDuration", "height", "width", "oldName", "comment"})
@@ -51,8 +49,9 @@ class NodeFollower:
 
     def stop(self) -> None:
         self._stop.set()
-        if self._body is not None:
-            self._body.abort()
+        body = self._body
+        if body is not None:
+            body.abort()
 
     @property
     def alive(self) -> bool:
@@ -79,9 +78,12 @@ class NodeFollower:
         since = last / 1e9 if last else None
         self._body = engine.events(since=since, labels=[f"sdc.fleet={self._core.settings.fleet}"])
         try:
+            if self._stop.is_set():
+                return
             with self._core.store.begin() as tx:
                 nodes.set_state(tx, node.id, "up")
             self._core.recovery.sweep(node)
+            threading.Thread(target=self._watch, args=(node, self._body), name=f"watch-{node.id}", daemon=True).start()
             for message in self._body.messages():
                 if self._stop.is_set():
                     return
@@ -90,9 +92,28 @@ class NodeFollower:
                 except Unavailable as error:
                     log.warning("an event was not recorded", error=error.message)
                     raise
+                except Exception:
+                    # It would be replayed at the next connect, and stop everything behind it again and again.
+                    log.exception("an event was left out", node=node.name)
         finally:
-            self._body.close()
+            body, self._body = self._body, None
+            body.close()
         raise Unavailable("the engine ended its event stream")
+
+    def _watch(self, node: Node, body: Any) -> None:
+        """Sweeps the node while `body` is the event stream; where it does not answer, the stream is ended."""
+        engine = self._core.fleet.on(node)
+        while not self._stop.wait(SWEEP_SECONDS) and self._body is body:
+            try:
+                # An engine that hangs is found out by a call that should take no time.
+                engine.version()
+                self._core.recovery.sweep(node)
+            except Unavailable as error:
+                log.warning("a node does not answer", node=node.name, error=error.message)
+                body.abort()
+                return
+            except Exception:
+                log.exception("the sweep of a node failed", node=node.name)
 
     def _observe(self, node: Node, message: dict[str, Any]) -> None:
         attributes = message["Actor"]["Attributes"]
@@ -100,6 +121,7 @@ class NodeFollower:
         container_id = attributes.get("sdc.container", "")
         if action.partition(":")[0] not in CONTAINER_ACTIONS or not container_id:
             return
+        account_id = UUID(attributes["sdc.account"])
         with self._core.store.begin() as tx:
             container = containers.find_by_id(tx, container_id)
         shown = {
@@ -110,7 +132,7 @@ class NodeFollower:
         shown["name"] = container.name if container else attributes.get("sdc.name", "")
         shown["image"] = container.image if container else attributes.get("sdc.image", "")
         event = Event(
-            account_id=UUID(attributes["sdc.account"]),
+            account_id=account_id,
             node_id=node.id,
             time_nano=message["timeNano"],
             type="container",
@@ -120,7 +142,12 @@ class NodeFollower:
         )
         if container is not None and event.verb in CHANGES_STATE:
             # The state first: who hears of an event may look at once.
-            self._core.sync.refresh(container_id)
+            try:
+                self._core.sync.refresh(container_id)
+            except Unavailable:
+                raise
+            except Error as error:
+                log.warning("a container cannot be read", container=container_id, error=error.message)
         with self._core.store.begin() as tx:
             events.append(tx, event)
 
@@ -140,16 +167,13 @@ class Observer:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until `stop`: signs of life and leases, the recovery of operations, the sweep of nodes."""
+        """Until `stop`: signs of life and leases, the recovery of operations, the end of old history."""
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
-        swept = forgot = 0.0
+        forgot = 0.0
         while not self._stopping.is_set():
             try:
                 self._lease_nodes()
                 self._core.recovery.run()
-                if time.monotonic() - swept > SWEEP_SECONDS:
-                    swept = time.monotonic()
-                    self._sweep()
                 if time.monotonic() - forgot > FORGET_SECONDS:
                     forgot = time.monotonic()
                     self._forget()
@@ -169,8 +193,12 @@ class Observer:
 
     def _beat(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(Error):
+            try:
                 self._core.process.beat()
+            except Error as error:
+                log.warning("no sign of life", error=error.message)
+            except Exception:
+                log.exception("no sign of life")
             self._stopping.wait(BEAT_SECONDS)
 
     def _lease_nodes(self) -> None:
@@ -182,15 +210,6 @@ class Observer:
             follower = self._followers.get(node_id)
             if follower is None or not follower.alive:
                 self._followers[node_id] = NodeFollower(self._core, node_id)
-
-    def _sweep(self) -> None:
-        with self._core.store.begin() as tx:
-            up = [n for n in nodes.list_all(tx) if n.state == "up" and n.id in self._followers]
-        for node in up:
-            try:
-                self._core.recovery.sweep(node)
-            except Unavailable:
-                continue
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from functools import lru_cache
+from urllib.parse import quote
 from uuid import uuid4
 
 import falcon
@@ -72,7 +73,8 @@ class ApiVersion:
         if "//" in req.path:
             # Where dockerd's router sends such a path.
             cleaned = re.sub("/{2,}", "/", req.path)
-            raise falcon.HTTPMovedPermanently(cleaned + (f"?{req.query_string}" if req.query_string else ""))
+            query = f"?{req.query_string}" if req.query_string else ""
+            raise falcon.HTTPMovedPermanently(quote(cleaned, safe="/:@") + query)
         match = _VERSIONED.fullmatch(req.path)
         if match:
             version = versions.parse(match[1])

@@ -1,7 +1,7 @@
 """A container's states and what a command may do in each.
 
-The words are Docker's (`State.Status`), plus "creating" between the intent and the engine's answer and "unknown" where
-the engine lost the container. `COMMANDS` is the whole truth about which command is allowed: a value is the state that
+The words are Docker's (`State.Status`), plus "creating" between the intent and the engine's answer. A container that
+its engine has lost is "dead". `COMMANDS` is the whole truth about which command is allowed: a value is the state that
 follows, a missing entry is the refusal that `refuse` words.
 """
 

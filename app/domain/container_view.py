@@ -177,7 +177,7 @@ def inspect(container: Container, seen: Json, words: Words) -> Json:
         "ExecIDs": [words.execs[e] for e in seen.get("ExecIDs") or [] if e in words.execs] or None,
         "HostConfig": _host_config(container, seen["HostConfig"]),
         "GraphDriver": {"Name": "sdc", "Data": None},
-        "Mounts": _mounts(seen, words),
+        "Mounts": _mounts(container, seen, words),
         "Config": _config(container, seen["Config"]),
         "NetworkSettings": _network_settings(container, seen, words),
     }
@@ -200,11 +200,11 @@ def _host_config(container: Container, seen: Json) -> Json:
     host |= {key: seen[key] for key in _HOST_CONFIG_OPTIONAL if seen.get(key)}
     host["CgroupParent"] = ""
     host |= container.spec.get("HostConfig", {})
-    return host
+    return {key: value for key, value in host.items() if value or key not in _HOST_CONFIG_OPTIONAL}
 
 
-def _mounts(seen: Json, words: Words) -> list[Json]:
-    mounts = []
+def _mounts(container: Container, seen: Json, words: Words) -> list[Json]:
+    mounts: list[Json] = []
     for mount in seen.get("Mounts") or []:
         shown = {
             key: mount[key] for key in ("Type", "Destination", "Driver", "Mode", "RW", "Propagation") if key in mount
@@ -215,6 +215,13 @@ def _mounts(seen: Json, words: Words) -> list[Json]:
         else:
             shown["Source"] = ""
         mounts.append(shown)
+    # A tmpfs with options that `Mounts` cannot carry goes to an engine as `Tmpfs`, which it does not list.
+    listed = {mount["Destination"] for mount in mounts}
+    for mount in container.spec.get("HostConfig", {}).get("Mounts") or []:
+        if mount["Type"] == "tmpfs" and mount["Target"] not in listed:
+            writable = not mount.get("ReadOnly")
+            about = {"Type": "tmpfs", "Source": "", "Destination": mount["Target"], "Mode": "", "RW": writable}
+            mounts.append({**about, "Propagation": ""})
     return mounts
 
 
@@ -229,6 +236,9 @@ def _network_settings(container: Container, seen: Json, words: Words) -> Json:
         else:
             continue
         shown = {key: endpoint.get(key) for key in _ENDPOINT}
+        if name == "bridge":
+            # Nobody chooses an address there; the engine has one from a rename, which keeps the container's.
+            shown["IPAMConfig"] = None
         aliases = container.spec.get("Aliases", {}).get(name)
         own = None if name in ("bridge", "none") else [*(aliases or []), container.short_id]
         shown |= {"Links": None, "Aliases": own, "NetworkID": network_id, "DNSNames": own and [container.name, *own]}

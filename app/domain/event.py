@@ -119,7 +119,7 @@ def passes(event: Event, filters: Filters) -> bool:
                 ok = all(_has_label(event.attributes, value) for value in values)
             case "image":
                 image = event.attributes.get("image", "")
-                ok = any(image in (v, f"{v}:latest") or image.partition(":")[0] == v for v in values)
+                ok = image in values or _without_tag(image) in values
             case _ if key == event.type:
                 ok = any(event.actor_id.startswith(v) or name.startswith(v.removeprefix("/")) for v in values)
             case _:
@@ -127,6 +127,13 @@ def passes(event: Event, filters: Filters) -> bool:
         if not ok:
             return False
     return True
+
+
+def _without_tag(image: str) -> str:
+    """The repository; a colon before the last slash is a registry's port."""
+    path = image.partition("@")[0]
+    host, slash, name = path.rpartition("/")
+    return host + slash + name.partition(":")[0]
 
 
 def _has_label(attributes: Mapping[str, str], wanted: str) -> bool:

@@ -24,3 +24,7 @@ class Node:
     cpus: int
     memory: int
     containers: int = 0
+
+    def speaks(self, major: int, minor: int) -> bool:
+        """Whether its engine knows the fields of this version of the API."""
+        return tuple(int(part) for part in self.api_version.split(".")) >= (major, minor)

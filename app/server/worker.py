@@ -240,6 +240,11 @@ class Response(wsgi.Response):
             self.force_close()
         return [line for line in super().default_headers() if not line.startswith("Server:")]
 
+    def process_headers(self, headers: Any) -> None:
+        super().process_headers(headers)
+        # gunicorn keeps this one for itself; clients read the engine's system from it.
+        self.headers += [(name, value) for name, value in headers if name.lower() == "server"]
+
     def send_headers(self) -> None:
         if not self.headers_sent:
             lines = self.default_headers() + [f"{name}: {value}\r\n" for name, value in self.headers]

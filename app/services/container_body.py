@@ -18,6 +18,9 @@ from app.domain.spec import ContainerSpec, Endpoint, PortBinding, TmpfsMount, Vo
 
 Json = dict[str, Any]
 
+#: A tmpfs of `Mounts` whose size is not given would take half of the node's memory.
+TMPFS_SIZE = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -56,6 +59,14 @@ def size(spec: ContainerSpec, package: Package, node: Node) -> Size:
     return Size(wanted.memory or package.memory, cpus or min(package.nano_cpus, node.cpus * 10**9))
 
 
+def warnings(spec: ContainerSpec, node: Node) -> list[str]:
+    """What the tenant asked for and does not get, the decisions of the policy first."""
+    told = list(spec.warnings)
+    if "StartInterval" in (spec.config.get("Healthcheck") or {}) and not node.speaks(1, 44):
+        told.append("Healthcheck.StartInterval needs an engine with API 1.44 and was ignored")
+    return told
+
+
 def endpoint_aliases(resolved: Resolved, endpoint: Endpoint | None) -> list[str]:
     """DNS names of the container on its network: its name, its short id, and what the tenant asked for."""
     extra = endpoint.aliases if endpoint else ()
@@ -67,6 +78,8 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     config = dict(spec.config)
     config["Image"] = resolved.image_id
     config["Labels"] = {**config.get("Labels", {}), **labels}
+    if config.get("Healthcheck") and not resolved.node.speaks(1, 44):
+        config["Healthcheck"] = {k: v for k, v in config["Healthcheck"].items() if k != "StartInterval"}
     shares_network = spec.network.kind == "container"
     if not config.get("Hostname") and not shares_network:
         config["Hostname"] = resolved.container_id[:12]
@@ -85,12 +98,12 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
 
 def _host_config(spec: ContainerSpec, resolved: Resolved) -> Json:
     host = {**spec.host, **_resources(spec, resolved)}
-    tmpfs = {t.target: _tmpfs_options(t) for t in spec.tmpfs if t.origin == "Tmpfs"}
+    tmpfs = {t.target: _tmpfs_options(t) for t in spec.tmpfs if _as_options(t)}
     if tmpfs:
         host["Tmpfs"] = tmpfs
     mounts = [
         *(_volume_mount(v, resolved) for v in spec.volumes if v.name is not None or v.origin == "Mounts"),
-        *(_tmpfs_mount(t) for t in spec.tmpfs if t.origin != "Tmpfs"),
+        *(_tmpfs_mount(t) for t in spec.tmpfs if not _as_options(t)),
     ]
     if mounts:
         host["Mounts"] = mounts
@@ -164,6 +177,9 @@ def _volume_mount(volume: VolumeMount, resolved: Resolved) -> Json:
     options: Json = {"NoCopy": volume.no_copy}
     if volume.subpath:
         options["Subpath"] = volume.subpath
+    if volume.name is None:
+        # The engine makes it. A named one is ours: what it is like was decided when it was made.
+        options |= _volume_making(volume)
     return {
         "Type": "volume",
         "Source": source,
@@ -173,10 +189,28 @@ def _volume_mount(volume: VolumeMount, resolved: Resolved) -> Json:
     }
 
 
-def _tmpfs_mount(mount: TmpfsMount) -> Json:
+def _volume_making(volume: VolumeMount) -> Json:
     options: Json = {}
-    if mount.size is not None:
-        options["SizeBytes"] = mount.size
+    if volume.labels:
+        options["Labels"] = dict(volume.labels)
+    if volume.driver or volume.size:
+        options["DriverConfig"] = {"Name": volume.driver or "local"}
+        if volume.size:
+            options["DriverConfig"]["Options"] = {"size": str(volume.size)}
+    return options
+
+
+def _as_options(mount: TmpfsMount) -> bool:
+    """Whether it must be sent as `Tmpfs`: no engine's `Mounts` takes options like uid= and nr_inodes=."""
+    return mount.origin == "Tmpfs" or bool(mount.options)
+
+
+def _tmpfs_size(mount: TmpfsMount) -> int | None:
+    return TMPFS_SIZE if mount.size is None and mount.origin == "Mounts" else mount.size
+
+
+def _tmpfs_mount(mount: TmpfsMount) -> Json:
+    options: Json = {"SizeBytes": _tmpfs_size(mount)}
     if mount.mode is not None:
         options["Mode"] = mount.mode
     return {"Type": "tmpfs", "Target": mount.target, "ReadOnly": mount.read_only, "TmpfsOptions": options}
@@ -186,8 +220,8 @@ def _tmpfs_options(mount: TmpfsMount) -> str:
     options = list(mount.options)
     if mount.read_only:
         options.append("ro")
-    if mount.size is not None:
-        options.append(f"size={mount.size}")
+    if (size_bytes := _tmpfs_size(mount)) is not None:
+        options.append(f"size={size_bytes}")
     if mount.mode is not None:
         options.append(f"mode={mount.mode:o}")
     return ",".join(options)
@@ -199,7 +233,7 @@ def _tmpfs_options(mount: TmpfsMount) -> str:
 def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
     """The `spec` column of the container's row: the tenant's own words for what the engine was told otherwise."""
     mounts = [_shown_mount(v) for v in spec.volumes if v.origin == "Mounts"]
-    mounts += [_tmpfs_mount(t) for t in spec.tmpfs if t.origin == "Mounts"]
+    mounts += [_shown_tmpfs(t) for t in spec.tmpfs if t.origin == "Mounts"]
     host: Json = {
         "Binds": list(spec.binds) or None,
         "NetworkMode": _shown_namespace(spec, resolved, "network") or "default",
@@ -208,6 +242,7 @@ def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
         "VolumesFrom": [ref if mode == "rw" else f"{ref}:{mode}" for ref, mode in spec.volumes_from] or None,
         "Links": [f"/{target}:/{resolved.name}/{alias}" for target, alias in spec.links] or None,
         "PidMode": _shown_namespace(spec, resolved, "pid"),
+        "Tmpfs": {t.target: _tmpfs_options(t) for t in spec.tmpfs if t.origin == "Tmpfs"},
     }
     ipc = _shown_namespace(spec, resolved, "ipc")
     host["IpcMode"] = ipc or "private"
@@ -236,8 +271,25 @@ def _shown_mount(volume: VolumeMount) -> Json:
     options: Json = {}
     if volume.no_copy:
         options["NoCopy"] = True
-    if volume.labels:
-        options["Labels"] = dict(volume.labels)
+    if volume.subpath:
+        options["Subpath"] = volume.subpath
+    options |= _volume_making(volume)
     if options:
         shown_mount["VolumeOptions"] = options
+    return shown_mount
+
+
+def _shown_tmpfs(mount: TmpfsMount) -> Json:
+    shown_mount: Json = {"Type": "tmpfs", "Target": mount.target}
+    if mount.read_only:
+        shown_mount["ReadOnly"] = True
+    options: Json = {}
+    if mount.size is not None:
+        options["SizeBytes"] = mount.size
+    if mount.mode is not None:
+        options["Mode"] = mount.mode
+    if mount.options:
+        options["Options"] = [option.split("=", 1) for option in mount.options]
+    if options:
+        shown_mount["TmpfsOptions"] = options
     return shown_mount

@@ -13,6 +13,7 @@ from app.domain.network import Network
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.package import Package
+from app.domain.policy import check_working_dir
 from app.domain.spec import ContainerSpec
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
@@ -53,7 +54,7 @@ class ContainerCreate:
             raise NotImplemented("links are not available here yet; containers reach each other by name")
         with self._store.begin() as tx:
             image = images.resolve(tx, account.id, spec.image)
-            self._check_command(spec, image)
+            self._check_image(spec, image)
             chosen = self._package(tx, spec)
             referred = self._referred(tx, account, spec)
             node = self._place(tx, account, spec, image, referred)
@@ -66,7 +67,7 @@ class ContainerCreate:
                 )
             except UniqueViolation as violation:
                 if violation.constraint != "uq_containers_account_id_name":
-                    raise Conflict("the volume is being created by another request; try again") from violation
+                    raise Unavailable("the volume is being created by another request", retry_after=1) from violation
                 if spec.name is None and attempt + 1 < NAME_ATTEMPTS:
                     continue
                 raise self._name_taken(account, name) from violation
@@ -76,8 +77,11 @@ class ContainerCreate:
     # -- before the engine ---------------------------------------------------------------------------------------
 
     @staticmethod
-    def _check_command(spec: ContainerSpec, image: Image) -> None:
+    def _check_image(spec: ContainerSpec, image: Image) -> None:
+        """What the request leaves to the image must do, too."""
         config = image.inspect.get("Config") or {}
+        if not spec.config.get("WorkingDir"):
+            check_working_dir("the image's WorkingDir", config.get("WorkingDir") or "")
         own = spec.config.get("Entrypoint") or spec.config.get("Cmd")
         if not own and not config.get("Entrypoint") and not config.get("Cmd"):
             raise InvalidParameter("No command specified")
@@ -180,6 +184,13 @@ class ContainerCreate:
             container = containers.find_by_id(tx, resolved.container_id)
             if container is None:
                 raise Internal("the container's row was not written")
+            for mount in spec.volumes:
+                if mount.name is not None:
+                    # From here on nobody takes the volume for unused.
+                    engine_volume = engine_names[mount.name]
+                    containers.record_volume(
+                        tx, container, mount.target, engine_volume, anonymous=False, new_uuid=uuid4()
+                    )
             detail = {"volumes": [str(volume) for volume in new_volumes]}
             operation_id = self._intents.open(tx, OperationKind.CREATE, container, detail)
         return resolved, operation_id, new_volumes
@@ -198,6 +209,8 @@ class ContainerCreate:
             if volume is None:
                 volume = volumes.add_named(tx, account.id, mount.name, node.id, dict(mount.labels))
                 new.append(volume.id)
+            elif volume.node_id != node.id:
+                raise Unavailable("the volume was created on another node meanwhile", retry_after=1)
             engine_names[mount.name] = volume.engine_name
         return engine_names, new
 
@@ -231,10 +244,10 @@ class ContainerCreate:
         self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID, new_volumes: list[UUID]
     ) -> tuple[str, list[str]]:
         engine_name = f"c-{resolved.container_uuid}"
-        body = container_body.engine_body(spec, resolved, self._labels(resolved, operation_id))
+        body = container_body.engine_body(spec, resolved, self._labels(spec, resolved, operation_id))
         try:
             self._fleet.on(resolved.node).create_container(engine_name, body, platform=spec.platform)
-            created = self._sync.refresh(resolved.container_id, also=lambda tx: self._intents.done(tx, operation_id))
+            created = self._sync.refresh(resolved.container_id, also=lambda tx: self._end(tx, operation_id))
             if created is None:
                 raise Internal("the container was gone before it could be recorded")
         except Error as error:
@@ -243,25 +256,34 @@ class ContainerCreate:
         except BaseException:
             self._intents.abandon(operation_id)
             raise
-        return resolved.container_id, list(spec.warnings)
+        return resolved.container_id, container_body.warnings(spec, resolved.node)
 
-    def _labels(self, resolved: Resolved, operation_id: UUID) -> dict[str, str]:
+    def _end(self, tx: Transaction, operation_id: UUID) -> None:
+        """An operation that was taken over is being undone: what one sees of the container is as good as gone."""
+        if not self._intents.done(tx, operation_id):
+            raise Unavailable("the request took too long and was undone", retry_after=1)
+
+    def _labels(self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID) -> dict[str, str]:
         return {
             "sdc.fleet": self._fleet_name,
             "sdc.account": str(resolved.account_id),
             "sdc.container": resolved.container_id,
             "sdc.op": str(operation_id),
             "sdc.name": resolved.name,
+            # For events that are read when the row has gone.
+            "sdc.image": spec.image,
         }
 
     def _undo(self, resolved: Resolved, operation_id: UUID, new_volumes: list[UUID], why: Error) -> None:
         """Take everything back. Where the engine's part cannot be known, an observer does it once it can."""
         try:
-            undo_create(self._store, self._fleet, resolved.container_id, new_volumes)
+            undo_create(self._store, self._fleet, resolved.node, resolved.container_id, new_volumes)
             with self._store.begin() as tx:
                 self._intents.undone(tx, operation_id, why.message)
-        except Unavailable:
+        except BaseException as failure:
             self._intents.abandon(operation_id)
+            if not isinstance(failure, Error):
+                raise
 
     @staticmethod
     def _for_tenant(error: Error, spec: ContainerSpec, resolved: Resolved) -> Error:
@@ -275,27 +297,24 @@ class ContainerCreate:
         return type(error)(scrub(error.message, words), retry_after=error.retry_after)
 
 
-def undo_create(store: Store, fleet: Fleet, container_id: str, new_volumes: list[UUID]) -> None:
+def undo_create(store: Store, fleet: Fleet, node: Node, container_id: str, new_volumes: list[UUID]) -> None:
     """Remove what a create may have left on the engine and in the database. Raises Unavailable; may be repeated."""
-    with store.begin() as tx:
-        container = containers.find_by_id(tx, container_id)
-        node = nodes.get(tx, container.node_id) if container else None
-    if container is None or node is None:
-        return
     engine = fleet.on(node)
     try:
-        engine.remove_container(container.engine_name, force=True, volumes=True)
+        engine.remove_container(f"c-{UUID(container_id[:32])}", force=True, volumes=True)
     except NotFound:
         pass
-    except Conflict as error:
-        raise Unavailable("the container is being removed already", retry_after=5) from error
-    except Internal as error:
-        raise Unavailable(error.message, retry_after=5) from error
+    except Error as error:
+        raise Unavailable(f"the container cannot be removed: {error.message}", retry_after=5) from error
     with store.begin() as tx:
-        forget(tx, container, volumes=True)
-        gone = [volume for volume in new_volumes if volumes.remove_unused(tx, volume)]
-    for volume in gone:
+        container = containers.find_by_id(tx, container_id)
+        if container is not None:
+            forget(tx, container, volumes=True)
+        unused = [volume for volume in new_volumes if volumes.remove_unused(tx, volume)]
+    for volume in unused:
         try:
             engine.remove_volume(f"v-{volume}")
         except (NotFound, Conflict):
             continue
+        except Error as error:
+            raise Unavailable(f"the volume cannot be removed: {error.message}", retry_after=5) from error

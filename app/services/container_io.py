@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from app.domain.account import Account
 from app.domain.container import Container
-from app.domain.container_state import COMMANDS, Command, refuse
+from app.domain.container_state import COMMANDS, Command, ContainerState, refuse
 from app.domain.policy import ExecSpec
 from app.engine.client import RawStream
 from app.engine.engine import Engine
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
-from app.errors import Error, NotFound, Unavailable
+from app.errors import Conflict, Error, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
 from app.store import containers, execs, nodes
 from app.store.session import Store
@@ -53,7 +53,7 @@ class ContainerIo:
     def attach(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
         """`query`: logs, stream, stdin, stdout, stderr ("1" or absent), detachKeys."""
         container, engine = self._find(account, id_or_name)
-        self._check(container, Command.ATTACH)
+        self._check(container, Command.ATTACH, id_or_name)
         return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, query)), container.tty)
 
     def logs(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
@@ -89,7 +89,7 @@ class ContainerIo:
     def create_exec(self, account: Account, id_or_name: str, spec: ExecSpec) -> str:
         """The new exec's id. Raises Conflict where the container does not run."""
         container, engine = self._find(account, id_or_name)
-        self._check(container, Command.EXEC)
+        self._check(container, Command.EXEC, id_or_name)
         body = _exec_body(spec)
         engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
         with self._store.begin() as tx:
@@ -98,6 +98,7 @@ class ContainerIo:
     def start_exec(self, account: Account, exec_id: str, *, tty: bool, console_size: list[int] | None) -> OpenStream:
         """Start it and hand over its streams; `tty` of the start request decides the framing."""
         container, engine, found = self._find_exec(account, exec_id)
+        self._check_startable(container, engine, found)
         body: Json = {"Detach": False, "Tty": tty}
         if console_size:
             body["ConsoleSize"] = console_size
@@ -153,14 +154,23 @@ class ContainerIo:
                 raise NotFound(f"No such exec instance: {exec_id}")
             return container, self._fleet.on(nodes.get(tx, container.node_id)), found
 
-    def _check(self, container: Container, command: Command) -> None:
+    def _check(self, container: Container, command: Command, typed: str) -> None:
+        """Raises Conflict; like the engine's, its words have a paused container as it was `typed`, others by id."""
         if command in COMMANDS[container.state]:
             return
         fresh = self._sync.refresh(container.id)
         if fresh is None:
             raise NotFound(f"No such container: {container.id}")
         if command not in COMMANDS[fresh.state]:
-            raise refuse(fresh.state, command, container.id)
+            raise refuse(fresh.state, command, typed if fresh.state is ContainerState.PAUSED else container.id)
+
+    def _check_startable(self, container: Container, engine: Engine, found: execs.Exec) -> None:
+        """Raises Conflict where it was started before: an engine says so inside the stream, with its own id of it."""
+        seen = self._call(container, lambda: engine.inspect_exec(found.engine_exec_id), self._exec_words(found))
+        if seen["ExitCode"] is not None:
+            raise Conflict(f"Error: Exec command {found.id} has already run")
+        if seen["Running"]:
+            raise Conflict(f"Error: Exec command {found.id} is already running")
 
     @staticmethod
     def _exec_words(found: execs.Exec) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import UUID
 
 from app.domain import container_state, names
 from app.domain.account import Account
 from app.domain.container import Container
 from app.domain.container_state import Command, ContainerState
+from app.domain.network import Network
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
@@ -35,7 +37,21 @@ class ContainerLifecycle:
     def start(self, account: Account, id_or_name: str) -> None:
         """Raises NotModified where it runs already, Conflict, and Internal with the runtime's words where it cannot."""
         container = self._allowed(account, id_or_name, Command.START)
-        self._act(container, OperationKind.START, lambda engine, name: engine.start_container(name), ports=True)
+        self._act(container, OperationKind.START, lambda engine, _: self._start(engine, container), ports=True)
+
+    def _start(self, engine: Engine, container: Container) -> None:
+        try:
+            engine.start_container(container.engine_name)
+        except Error as error:
+            # A rename fixes the running container's address; once it has stopped another may get it.
+            if "Address already in use" not in error.message:
+                raise
+            with self._store.begin() as tx:
+                network = networks.find_of_container(tx, container.id)
+            if network is None:
+                raise
+            self._join_again(engine, container, network, {}, keep_address=False)
+            engine.start_container(container.engine_name)
 
     def stop(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
         """Raises NotModified where it does not run."""
@@ -91,33 +107,45 @@ class ContainerLifecycle:
         try:
             self.announce_name(container.id)
             self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
-        except BaseException:
+        except BaseException as error:
             # The name is changed; an observer brings the network's DNS after it.
             self._intents.abandon(operation_id)
+            if isinstance(error, Error):
+                raise self._for_tenant(error, container) from error
             raise
 
     def announce_name(self, container_id: str) -> None:
-        """Make the network's DNS know the container's present name. The endpoint keeps its address. May be repeated."""
+        """Make the network's DNS know the container's present name. The endpoint keeps its address.
+
+        May be repeated, also after an end between leaving the network and joining it again.
+        """
         with self._store.begin() as tx:
             container = containers.find_by_id(tx, container_id)
-            if container is None:
+            network = networks.find_of_container(tx, container_id)
+            if container is None or network is None:
                 return
             node = nodes.get(tx, container.node_id)
-            mine = networks.list_mine(tx, container.account_id)
         engine = self._fleet.on(node)
-        seen = engine.inspect_container(container.engine_name)
-        by_engine_name = {network.engine_name: network for network in mine}
-        for engine_network, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items():
-            network = by_engine_name.get(engine_network)
-            aliases = endpoint.get("Aliases") or []
-            if network is None or container.name in aliases:
-                continue
-            wanted = [container.name, container.short_id, *container.spec.get("Aliases", {}).get(network.name, [])]
-            settings: dict = {"Aliases": wanted}
-            if endpoint.get("IPAddress"):
+        try:
+            seen = engine.inspect_container(container.engine_name)
+        except NotFound:
+            return
+        endpoint = (seen["NetworkSettings"].get("Networks") or {}).get(network.engine_name)
+        if endpoint is None or container.name not in (endpoint.get("Aliases") or []):
+            self._join_again(engine, container, network, endpoint, keep_address=True)
+
+    @staticmethod
+    def _join_again(
+        engine: Engine, container: Container, network: Network, endpoint: dict | None, *, keep_address: bool
+    ) -> None:
+        """Leave the network, where `endpoint` is on it, and join it under the names that the container has now."""
+        extra = container.spec.get("Aliases", {}).get(network.name, [])
+        settings: dict = {"Aliases": [container.name, container.short_id, *extra]}
+        if endpoint is not None:
+            if keep_address and endpoint.get("IPAddress"):
                 settings["IPAMConfig"] = {"IPv4Address": endpoint["IPAddress"]}
-            engine.disconnect_network(engine_network, container.engine_name)
-            engine.connect_network(engine_network, container.engine_name, settings)
+            engine.disconnect_network(network.engine_name, container.engine_name)
+        engine.connect_network(network.engine_name, container.engine_name, settings)
 
     def remove(self, account: Account, id_or_name: str, *, force: bool, volumes: bool, link: bool) -> None:
         if link:
@@ -143,9 +171,7 @@ class ContainerLifecycle:
             self._intents.abandon(operation_id)
             raise
         except Error as error:
-            why = error.message
-            if self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why)) is None:
-                self._intents.abandon(operation_id)
+            self._record_refusal(container, operation_id, error)
             raise self._for_tenant(error, container) from error
         except BaseException:
             self._intents.abandon(operation_id)
@@ -173,6 +199,10 @@ class ContainerLifecycle:
         if container.state is not ContainerState.REMOVING:
             fresh = self._sync.refresh(container.id)
             if fresh is None:
+                # The engine has lost it; the row may tell so.
+                with self._store.begin() as tx:
+                    fresh = containers.find_by_id(tx, container.id)
+            if fresh is None:
                 raise NotFound(f"No such container: {id_or_name}")
             container = fresh
         container_state.check(container.state, command, container.id)
@@ -183,7 +213,7 @@ class ContainerLifecycle:
         try:
             with self._store.begin() as tx:
                 operation_id = self._intents.open(tx, kind, container)
-                for protocol, host_port, port in container.spec.get("Ports", []) if ports else []:
+                for protocol, host_port, port in sorted(container.spec.get("Ports", [])) if ports else []:
                     containers.reserve_port(tx, container.node_id, protocol, host_port, container.id, port)
         except PortTaken as taken:
             raise Internal(
@@ -197,12 +227,20 @@ class ContainerLifecycle:
             self._intents.abandon(operation_id)
             raise
         except Error as error:
-            why = error.message
-            self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, why))
+            self._record_refusal(container, operation_id, error)
             raise self._for_tenant(error, container) from error
         except BaseException:
             self._intents.abandon(operation_id)
             raise
+
+    def _record_refusal(self, container: Container, operation_id: UUID, error: Error) -> None:
+        """The engine said no: the row is made what the engine says, now or by an observer."""
+        try:
+            self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, error.message))
+        except BaseException as failure:
+            self._intents.abandon(operation_id)
+            if not isinstance(failure, Error):
+                raise
 
     def _node(self, container: Container) -> Node:
         with self._store.begin() as tx:

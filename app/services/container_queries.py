@@ -10,7 +10,6 @@ import orjson
 
 from app.domain import container_filter, container_view
 from app.domain.account import Account
-from app.domain.container import Container
 from app.domain.container_filter import Filters
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
@@ -91,7 +90,9 @@ class ContainerQueries:
         try:
             seen = self._fleet.on(node).inspect_container(container.engine_name, size=size, timeout=INSPECT_SECONDS)
         except NotFound:
-            fresh = self._sync.refresh(container.id)
+            self._sync.refresh(container.id)
+            with self._store.begin() as tx:
+                fresh = containers.find_by_id(tx, container.id)
             if fresh is None or fresh.inspect is None:
                 raise NotFound(f"No such container: {id_or_name}") from None
             return fresh.inspect
@@ -114,10 +115,6 @@ class ContainerQueries:
             return self._fleet.on(node).top(container.engine_name, ps_args or None)
         except Error as error:
             raise type(error)(scrub(error.message, engine_words(container))) from error
-
-    def get(self, account: Account, id_or_name: str) -> Container:
-        with self._store.begin() as tx:
-            return containers.get(tx, account.id, id_or_name)
 
 
 def _entry(row: Any, now: datetime) -> str:

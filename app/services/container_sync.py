@@ -24,7 +24,7 @@ from app.errors import NotFound, Unavailable
 from app.store import accounts, containers, execs, networks, nodes, operations
 from app.store.session import Store, Transaction
 
-Also = Callable[[Transaction], None]
+Also = Callable[[Transaction], object]
 
 ATTEMPTS = 20
 
@@ -61,6 +61,8 @@ class ContainerSync:
                 self._write_attachments(tx, container, seen)
                 if also:
                     also(tx)
+                if container.state is ContainerState.REMOVING:
+                    containers.keep_removing(tx, container_id)
                 return containers.find_by_id(tx, container_id)
         raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
 
@@ -69,7 +71,7 @@ class ContainerSync:
         mine = networks.list_mine(tx, container.account_id)
         return Words(
             networks={n.engine_name: (n.name, n.id) for n in mine},
-            volumes=containers.volume_names(tx, container.id),
+            volumes=containers.volume_names(tx, container),
             execs=execs.list_of(tx, container.id),
             public_address=node.public_address,
         )
@@ -100,14 +102,15 @@ class ContainerSync:
                 containers.record_volume(
                     tx, container, mount["Destination"], mount["Name"], anonymous=anonymous, new_uuid=uuid4()
                 )
-        held = set()
+        held: set[tuple[str, int, int]] = set()
         if seen["State"]["Status"] in ACTIVE:
             for key, bindings in (seen["NetworkSettings"].get("Ports") or {}).items():
                 port, _, protocol = key.partition("/")
-                for host_port in {int(b["HostPort"]) for b in bindings or []}:
-                    containers.hold_port(tx, container.node_id, protocol, host_port, container.id, int(port))
-                    held.add((protocol, host_port))
-        containers.release_ports(tx, container.id, keep=held)
+                held |= {(protocol, int(b["HostPort"]), int(port)) for b in bindings or []}
+        # In one order everywhere, so that two who want the same ports wait instead of blocking each other.
+        for protocol, host_port, port in sorted(held):
+            containers.hold_port(tx, container.node_id, protocol, host_port, container.id, port)
+        containers.release_ports(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
 
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
@@ -143,6 +146,7 @@ class ContainerSync:
 
 def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
     """The container is gone from its engine: its row, quota and ports go, and its anonymous volumes where wanted."""
+    accounts.lock(tx, container.account_id)
     unused = containers.anonymous_volumes(tx, container.id) if volumes else []
     removed = containers.remove(tx, container.id)
     if removed is None:

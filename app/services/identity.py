@@ -88,10 +88,13 @@ def read_certificate(pem: str, verify: str) -> Credential:
         raise Refused(f"the certificate cannot be read: {error}") from None
     if len(common_names) != 1:
         raise Refused("the certificate's subject has not exactly one CN")
+    login = str(common_names[0].value)
+    if "\0" in login:
+        raise Refused("the certificate's CN has a NUL character")
     _check_strength(key)
     line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     serial = f"{certificate.serial_number:x}" if verify == "SUCCESS" else ""
-    return Credential(str(common_names[0].value), fingerprint(line.decode()), serial, _signature(certificate))
+    return Credential(login, fingerprint(line.decode()), serial, _signature(certificate))
 
 
 def _signature(certificate: x509.Certificate) -> Signature | None:

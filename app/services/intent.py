@@ -9,15 +9,11 @@ from app.domain.container import Container
 from app.domain.operation import OperationKind, OperationState
 from app.services.process import Process
 from app.store import operations
-from app.store.session import Store, Transaction
-
-#: No process has this id: an operation that is given to it is taken over at the observer's next look.
-NOBODY = UUID(int=0)
+from app.store.session import Transaction
 
 
 class Intents:
-    def __init__(self, store: Store, process: Process) -> None:
-        self._store = store
+    def __init__(self, process: Process) -> None:
         self._process = process
 
     def open(
@@ -33,13 +29,13 @@ class Intents:
             detail=detail,
         )
 
-    def done(self, tx: Transaction, operation_id: UUID) -> None:
-        operations.end(tx, operation_id, self._process.id, OperationState.DONE)
+    def done(self, tx: Transaction, operation_id: UUID) -> bool:
+        """False where another process has taken the operation over."""
+        return operations.end(tx, operation_id, self._process.id, OperationState.DONE)
 
     def undone(self, tx: Transaction, operation_id: UUID, why: str) -> None:
         operations.end(tx, operation_id, self._process.id, OperationState.UNDONE, why)
 
     def abandon(self, operation_id: UUID) -> None:
         """Leave it to an observer: how it ended cannot be known now."""
-        with self._store.begin() as tx:
-            operations.hand_over(tx, operation_id, self._process.id, NOBODY)
+        self._process.abandon(operation_id)

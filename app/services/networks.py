@@ -6,6 +6,7 @@ the engine's network; all others wait until it is ready. Making it is idempotent
 
 from __future__ import annotations
 
+import contextlib
 import time
 from ipaddress import IPv4Network
 
@@ -17,7 +18,7 @@ from app.engine.fleet import Fleet
 from app.errors import Conflict, Forbidden, Internal, InvalidParameter, Unavailable
 from app.services.process import Process
 from app.store import networks, operations
-from app.store.session import Store
+from app.store.session import Store, UniqueViolation
 
 DEFAULT_NAME = "bridge"
 PREFIX = 24
@@ -56,10 +57,14 @@ class Networks:
                 elif not operations.is_pending(tx, network.id, OperationKind.NETWORK):
                     raise Unavailable("the account's network could not be made", retry_after=5)
             if network is not None and operation is not None:
-                self.make(network, node)
-                with self._store.begin() as tx:
-                    networks.set_ready(tx, network.uuid)
-                    operations.end(tx, operation, self._process.id, OperationState.DONE)
+                try:
+                    self.make(network, node)
+                    with self._store.begin() as tx:
+                        networks.set_ready(tx, network.uuid)
+                        operations.end(tx, operation, self._process.id, OperationState.DONE)
+                except BaseException:
+                    self._process.abandon(operation)
+                    raise
                 continue
             time.sleep(0.05)
         raise Unavailable("the account's network is not ready yet", retry_after=5)
@@ -76,8 +81,10 @@ class Networks:
             except (Conflict, Forbidden, InvalidParameter, Internal) as error:
                 if "overlap" not in error.message:
                     raise Unavailable("the account's network could not be made", retry_after=5) from error
-            with self._store.begin() as tx:
+            with contextlib.suppress(UniqueViolation), self._store.begin() as tx:
+                # Another account may take the same one at the same moment; the next round tries the one after it.
                 networks.move(tx, network.uuid, self._free_subnet(networks.taken_subnets(tx), after=network.subnet))
+            with self._store.begin() as tx:
                 moved = networks.get_by_uuid(tx, network.uuid)
             if moved is None:
                 raise Unavailable("the account's network could not be made", retry_after=5)

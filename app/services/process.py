@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from uuid import UUID, uuid4
 
-from app.store import processes
+from app.errors import Unavailable
+from app.store import operations, processes
 from app.store.session import Store
 
 #: How often a process gives a sign of life, and after how long without one its operations are taken over. In seconds.
 BEAT_SECONDS = 2
 SILENT_SECONDS = 10
+
+
+#: No process has this id: an operation that is given to it is taken over at the observer's next look.
+NOBODY = UUID(int=0)
 
 
 class Process:
@@ -21,8 +27,25 @@ class Process:
         self.id: UUID = uuid4()
         self._store = store
         self._kind = kind
+        self._abandoned: set[UUID] = set()
         self.beat()
 
     def beat(self) -> None:
+        """A sign of life, without which this process's operations are taken over."""
+        abandoned = list(self._abandoned)
         with self._store.begin() as tx:
             processes.beat(tx, self.id, self._kind, socket.gethostname(), os.getpid())
+            for operation_id in abandoned:
+                operations.hand_over(tx, operation_id, self.id, NOBODY)
+        self._abandoned.difference_update(abandoned)
+
+    def abandon(self, operation_id: UUID) -> None:
+        """Leave an operation to an observer: how it ended cannot be known now.
+
+        Where the database is away too, the next sign of life that reaches it says so.
+        """
+        self._abandoned.add(operation_id)
+        with contextlib.suppress(Unavailable):
+            with self._store.begin() as tx:
+                operations.hand_over(tx, operation_id, self.id, NOBODY)
+            self._abandoned.discard(operation_id)

@@ -15,6 +15,7 @@ outlived its process. Objects without our label are never touched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -23,7 +24,7 @@ from app.domain.container_state import ContainerState
 from app.domain.node import Node
 from app.domain.operation import Operation, OperationKind, OperationState
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, NotFound
+from app.errors import Conflict, Error, Unavailable
 from app.services.container_create import undo_create
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_sync import ContainerSync, forget
@@ -66,6 +67,9 @@ class Recovery:
                 log.info("operation recovered", operation=str(operation.id), kind=operation.kind)
             except Error as error:
                 log.warning("recovery will be tried again", operation=str(operation.id), error=error.message)
+            except Exception:
+                # One operation that cannot be ended must not keep the others from it.
+                log.exception("recovery failed and will be tried again", operation=str(operation.id))
 
     def _end(self, operation: Operation) -> None:
         with self._store.begin() as tx:
@@ -74,21 +78,21 @@ class Recovery:
         match operation.kind:
             case OperationKind.NETWORK:
                 self._end_network(operation, node)
-            case _ if container is None:
-                self._done(operation)
             case OperationKind.CREATE:
                 new_volumes = [UUID(volume) for volume in operation.detail.get("volumes", [])]
-                if container.state is ContainerState.CREATING:
-                    undo_create(self._store, self._fleet, container.id, new_volumes)
+                if container is None or container.state is ContainerState.CREATING:
+                    undo_create(self._store, self._fleet, node, operation.target, new_volumes)
                 with self._store.begin() as tx:
                     operations.end(tx, operation.id, self._process.id, OperationState.UNDONE, "its process died")
+            case _ if container is None:
+                self._done(operation)
             case OperationKind.REMOVE:
                 force, volumes = operation.detail["force"], operation.detail["volumes"]
                 try:
                     self._lifecycle.carry_out_removal(container, force=force, volumes=volumes)
                 except Conflict:
                     # It runs, and was not to be forced: it stays.
-                    self._sync.refresh(container.id, also=self._ending(operation))
+                    self._sync.refresh(container.id, also=self._ending(operation, OperationState.UNDONE))
                     return
                 with self._store.begin() as tx:
                     forget(tx, container, volumes=volumes)
@@ -99,9 +103,11 @@ class Recovery:
             case _:
                 self._sync.refresh(container.id, also=self._ending(operation))
 
-    def _ending(self, operation: Operation):
+    def _ending(
+        self, operation: Operation, state: OperationState = OperationState.DONE
+    ) -> Callable[[Transaction], None]:
         def end(tx: Transaction) -> None:
-            operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+            operations.end(tx, operation.id, self._process.id, state)
 
         return end
 
@@ -131,11 +137,21 @@ class Recovery:
             if container_id not in after and container_id not in before:
                 self._remove_stray(node, container_id, entry)
         for container_id, state in after.items():
-            if state in (ContainerState.CREATING, ContainerState.REMOVING, ContainerState.DEAD):
-                continue
             seen = on_engine.get(container_id)
-            if container_id in before and (seen is None or seen["State"] != state):
-                self._sync.refresh(container_id)
+            known_lost = state is ContainerState.DEAD and seen is None
+            if state is ContainerState.CREATING or known_lost or container_id not in before:
+                continue
+            if seen is None or seen["State"] != state:
+                self._refresh(container_id)
+
+    def _refresh(self, container_id: str) -> None:
+        try:
+            self._sync.refresh(container_id)
+        except Unavailable:
+            raise
+        except Error as error:
+            # An engine may fail at one container; the others are to be looked at all the same.
+            log.warning("a container cannot be read", container=container_id, error=error.message)
 
     def _remove_stray(self, node: Node, container_id: str, entry: dict) -> None:
         """Remove an engine object only where its own create is known to be undone; others an operator must judge."""
@@ -150,5 +166,7 @@ class Recovery:
         try:
             self._fleet.on(node).remove_container(entry["Id"], force=True, volumes=True)
             log.info("stray container removed", container=container_id, node=node.name)
-        except (NotFound, Conflict):
-            return
+        except Unavailable:
+            raise
+        except Error as error:
+            log.warning("stray container not removed", container=container_id, node=node.name, error=error.message)

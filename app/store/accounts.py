@@ -75,6 +75,11 @@ def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> b
     return tx.execute(statement, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}).rowcount == 1
 
 
+def lock(tx: Transaction, account_id: UUID) -> None:
+    """Take the account's row ahead of its containers' rows, the order in which `reserve` and an insert take them."""
+    tx.execute(text("SELECT FROM accounts WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
+
+
 def release(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> None:
     tx.execute(
         update(accounts)
@@ -114,13 +119,3 @@ def is_revoked(tx: Transaction, serial: str) -> bool:
         tx.execute(select(revoked_certificates.c.serial).where(revoked_certificates.c.serial == serial)).first()
         is not None
     )
-
-
-def keys_in_use(tx: Transaction, pairs: set[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
-    """Those of `pairs` (account id, fingerprint) that are registered and belong to an enabled account."""
-    query = (
-        select(account_keys.c.account_id, account_keys.c.fingerprint)
-        .join(accounts, accounts.c.id == account_keys.c.account_id)
-        .where(accounts.c.disabled_at.is_(None), account_keys.c.account_id.in_({account for account, _ in pairs}))
-    )
-    return {(row.account_id, row.fingerprint) for row in tx.execute(query)} & pairs

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, text, tuple_, update
 
 from app.domain.container import Container
 from app.domain.container_filter import Candidate
@@ -96,17 +96,26 @@ def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:
 
 
 def begin_removal(tx: Transaction, container: Container) -> bool:
-    """True where this caller is the one who removes."""
+    """True where this caller is the one who removes. What an observer writes meanwhile is no reason to refuse."""
     statement = (
         update(containers)
-        .where(
-            containers.c.id == container.id,
-            containers.c.version == container.version,
-            containers.c.state != ContainerState.REMOVING,
-        )
-        .values(state=ContainerState.REMOVING, version=container.version + 1)
+        .where(containers.c.id == container.id, containers.c.state != ContainerState.REMOVING)
+        .values(state=ContainerState.REMOVING, version=containers.c.version + 1)
     )
     return tx.execute(statement).rowcount == 1
+
+
+def keep_removing(tx: Transaction, container_id: str) -> None:
+    """What was seen is not the whole truth while a removal is under way: it still is being removed."""
+    statement = text(
+        """
+        UPDATE containers SET state = 'removing', list_head = regexp_replace(
+            list_head, '"State":"[a-z]+","Status":$', '"State":"removing","Status":')
+        WHERE id = :id AND EXISTS (
+            SELECT FROM operations WHERE target = :id AND kind = 'remove' AND state = 'pending')
+        """
+    )
+    tx.execute(statement, {"id": container_id})
 
 
 def rename(tx: Transaction, container: Container, name: str) -> None:
@@ -211,19 +220,10 @@ def hold_port(
     tx.execute(statement, {**values, "port": container_port})
 
 
-def release_ports(tx: Transaction, container_id: str, *, keep: set[tuple[str, int]] = frozenset()) -> None:  # type: ignore[assignment]
+def release_ports(tx: Transaction, container_id: str, *, keep: Collection[tuple[str, int]] = ()) -> None:
     """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
-    mine = select(container_ports.c.protocol, container_ports.c.host_port).where(
-        container_ports.c.container_id == container_id
-    )
-    for protocol, host_port in set(map(tuple, tx.execute(mine))) - set(keep):
-        tx.execute(
-            delete(container_ports).where(
-                container_ports.c.container_id == container_id,
-                container_ports.c.protocol == protocol,
-                container_ports.c.host_port == host_port,
-            )
-        )
+    port = tuple_(container_ports.c.protocol, container_ports.c.host_port)
+    tx.execute(delete(container_ports).where(container_ports.c.container_id == container_id, port.not_in(sorted(keep))))
 
 
 def record_volume(
@@ -271,11 +271,12 @@ def forget_volume(tx: Transaction, volume_id: UUID) -> None:
     tx.execute(delete(volumes).where(volumes.c.id == volume_id))
 
 
-def volume_names(tx: Transaction, container_id: str) -> dict[str, str]:
-    """Engine name -> the tenant's name, of the volumes that the container mounts."""
-    query = (
-        select(volumes.c.engine_name, volumes.c.name)
-        .join(container_volumes, container_volumes.c.volume_id == volumes.c.id)
-        .where(container_volumes.c.container_id == container_id)
+def volume_names(tx: Transaction, container: Container) -> dict[str, str]:
+    """Engine name -> the tenant's name, of the named volumes that the container may mount (perhaps from another's)."""
+    host = container.spec.get("HostConfig", {})
+    if not (host.get("Binds") or host.get("Mounts") or host.get("VolumesFrom")):
+        return {}
+    query = select(volumes.c.engine_name, volumes.c.name).where(
+        volumes.c.account_id == container.account_id, volumes.c.node_id == container.node_id, ~volumes.c.anonymous
     )
     return {row.engine_name: row.name for row in tx.execute(query)}

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import orjson
 from sqlalchemy import text
 
 from app.domain.event import Event
-from app.store.session import Transaction
+from app.store.session import Transaction, to_json
 
 CHANNEL = "sdc_events"
 _APPENDER = 7351001
@@ -18,16 +17,20 @@ _COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, 
 
 
 def append(tx: Transaction, event: Event) -> None:
-    """Store an event and wake the readers at commit. One that is stored already is left alone."""
+    """Store an event and wake the readers at commit.
+
+    One that is stored already, or whose account is not known here, is left alone.
+    """
     tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDER})
     statement = text(
         """
         INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
-        VALUES (:account, :node, :time, :type, :action, :actor, CAST(:attributes AS jsonb)) ON CONFLICT DO NOTHING
+        SELECT :account, :node, :time, :type, :action, :actor, CAST(:attributes AS jsonb)
+        WHERE EXISTS (SELECT FROM accounts WHERE id = :account) ON CONFLICT DO NOTHING
         """
     )
     values = {"account": event.account_id, "node": event.node_id, "time": event.time_nano, "type": event.type}
-    attributes = orjson.dumps(dict(event.attributes)).decode()
+    attributes = to_json(dict(event.attributes))
     tx.execute(statement, {**values, "action": event.action, "actor": event.actor_id, "attributes": attributes})
     tx.execute(text(f"NOTIFY {CHANNEL}"))
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, literal, select
 
 from app.errors import NotFound
 from app.store.session import Transaction
@@ -22,9 +22,14 @@ class Exec:
 
 
 def add(tx: Transaction, container_id: str, engine_exec_id: str, detach_keys: str) -> str:
+    """Raises NotFound where the container has gone meanwhile."""
     exec_id = secrets.token_hex(32)
-    values = {"id": exec_id, "container_id": container_id, "engine_exec_id": engine_exec_id}
-    tx.execute(insert(execs).values(**values, detach_keys=detach_keys))
+    there = select(literal(exec_id), containers.c.id, literal(engine_exec_id), literal(detach_keys)).where(
+        containers.c.id == container_id
+    )
+    columns = ["id", "container_id", "engine_exec_id", "detach_keys"]
+    if tx.execute(insert(execs).from_select(columns, there)).rowcount == 0:
+        raise NotFound(f"No such container: {container_id}")
     return exec_id
 
 

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import select, text
 
 from app.domain import image_reference
 from app.errors import NotFound
-from app.store.session import Transaction
+from app.store.session import Transaction, to_json
 from app.store.tables import account_images, image_names, images
 
 
@@ -54,7 +53,7 @@ def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, 
         """
     )
     created = inspect.get("Created") or None
-    values = {"id": image_id, "inspect": orjson.dumps(inspect).decode(), "size": inspect.get("Size", 0)}
+    values = {"id": image_id, "inspect": to_json(inspect), "size": inspect.get("Size", 0)}
     tx.execute(statement, {**values, "created": created})
     put_node = "INSERT INTO node_images (node_id, image_id) VALUES (:node, :image) ON CONFLICT DO NOTHING"
     tx.execute(text(put_node), {"node": node_id, "image": image_id})
@@ -151,9 +150,3 @@ def count_mine(tx: Transaction, account_id: UUID) -> int:
 def nodes_with(tx: Transaction, image_id: str) -> set[UUID]:
     statement = text("SELECT node_id FROM node_images WHERE image_id = :image")
     return set(tx.execute(statement, {"image": image_id}).scalars())
-
-
-def count_containers(tx: Transaction, account_id: UUID) -> dict[str, int]:
-    """Image id -> number of the account's containers made from it."""
-    statement = text("SELECT image_id, count(*) FROM containers WHERE account_id = :a GROUP BY image_id")
-    return {row[0]: row[1] for row in tx.execute(statement, {"a": account_id})}

@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 
 from app.domain.network import Network
 from app.store.session import Transaction
-from app.store.tables import networks
+from app.store.tables import containers, networks
 
 _COLUMNS = (
     networks.c.id,
@@ -32,6 +32,13 @@ def find(tx: Transaction, account_id: UUID, name: str) -> Network | None:
 
 def get_by_uuid(tx: Transaction, network_uuid: UUID) -> Network | None:
     row = tx.execute(select(*_COLUMNS).where(networks.c.uuid == network_uuid)).first()
+    return Network(*row) if row else None
+
+
+def find_of_container(tx: Transaction, container_id: str) -> Network | None:
+    """The account's network that the container is to be on."""
+    query = select(*_COLUMNS).join(containers, containers.c.network_id == networks.c.uuid)
+    row = tx.execute(query.where(containers.c.id == container_id)).first()
     return Network(*row) if row else None
 
 

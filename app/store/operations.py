@@ -12,6 +12,9 @@ from app.domain.operation import Operation, OperationKind, OperationState
 from app.store.session import Transaction
 from app.store.tables import operations
 
+#: A stop may take 600 s by the tenant's wish, and 300 s more by the engine's.
+LOST_SECONDS = 1200
+
 _COLUMNS = (
     operations.c.id,
     operations.c.kind,
@@ -55,17 +58,23 @@ def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationS
 
 
 def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Operation]:
-    """Pending operations whose process gave no sign of life for `silent_seconds`; they are this process's now."""
+    """Pending operations whose process gave no sign of life for `silent_seconds`; they are this process's now.
+
+    So are those that are older than any engine call lasts: their process has lost them, by a commit of which it never
+    heard, say.
+    """
     statement = text(
         """
         UPDATE operations o SET process_id = :me
-        WHERE o.state = 'pending' AND o.process_id <> :me AND NOT EXISTS (
-            SELECT FROM processes p
-            WHERE p.id = o.process_id AND p.heartbeat_at > now() - make_interval(secs => :seconds))
+        WHERE o.state = 'pending' AND o.process_id <> :me AND (
+            o.created_at < now() - make_interval(secs => :lost) OR NOT EXISTS (
+                SELECT FROM processes p
+                WHERE p.id = o.process_id AND p.heartbeat_at > now() - make_interval(secs => :seconds)))
         RETURNING o.id, o.kind, o.account_id, o.target, o.node_id, o.process_id, o.detail
         """
     )
-    return [_operation(row) for row in tx.execute(statement, {"me": process_id, "seconds": silent_seconds})]
+    values = {"me": process_id, "seconds": silent_seconds, "lost": LOST_SECONDS}
+    return [_operation(row) for row in tx.execute(statement, values)]
 
 
 def list_held(tx: Transaction, process_id: UUID) -> list[Operation]:

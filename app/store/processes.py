@@ -19,11 +19,6 @@ def beat(tx: Transaction, process_id: UUID, kind: str, host: str, pid: int) -> N
     tx.execute(statement, {"id": process_id, "kind": kind, "host": host, "pid": pid})
 
 
-def leave(tx: Transaction, process_id: UUID) -> None:
-    """The process ends by itself and will write nothing more."""
-    tx.execute(text("DELETE FROM processes WHERE id = :id"), {"id": process_id})
-
-
 def forget_silent(tx: Transaction, seconds: int) -> None:
     """Drop the rows of processes that gave no sign of life for `seconds` and have nothing pending."""
     statement = text(

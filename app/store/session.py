@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.errors import Unavailable
 
 Transaction = Connection
+
+#: A NUL as JSON has it: an odd number of backslashes before the u.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def to_json(value: Any) -> str:
+    """JSON that PostgreSQL takes: jsonb has no NUL, which an engine's words may have (the output of a health check)."""
+    text = orjson.dumps(value).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 class UniqueViolation(Exception):
@@ -38,7 +48,7 @@ class Store:
             pool_timeout=10,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
-            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_serializer=to_json,
             json_deserializer=orjson.loads,
         )
 
@@ -90,10 +100,14 @@ class Listener:
         Raises Unavailable when the connection is lost.
         """
         try:
-            ready = select.select([self._connection, wake], [], [], seconds)[0]
+            # Not select(): it knows no descriptor above 1023, and this process holds many streams.
+            poll = select.poll()
+            poll.register(self._connection, select.POLLIN)
+            poll.register(wake, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(seconds * 1000)}
             if wake in ready:
                 os.eventfd_read(wake)
-            if self._connection not in ready:
+            if self._connection.fileno() not in ready:
                 return False
             self._connection.poll()
         except (OSError, ValueError, psycopg2.Error) as error:

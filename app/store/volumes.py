@@ -34,6 +34,8 @@ def add_named(tx: Transaction, account_id: UUID, name: str, node_id: UUID, label
 
 
 def remove_unused(tx: Transaction, volume_id: UUID) -> bool:
-    """False where a container still mounts it."""
-    used = select(container_volumes.c.volume_id).where(container_volumes.c.volume_id == volume_id).exists()
-    return tx.execute(delete(volumes).where(volumes.c.id == volume_id, ~used)).rowcount == 1
+    """Whether it is gone now, or was before: False where a container still mounts it."""
+    if tx.execute(select(container_volumes.c.volume_id).where(container_volumes.c.volume_id == volume_id)).first():
+        return False
+    tx.execute(delete(volumes).where(volumes.c.id == volume_id))
+    return True

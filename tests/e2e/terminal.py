@@ -60,6 +60,23 @@ class Terminal:
                 if time.monotonic() > until or self._process.poll() is not None:
                     raise
 
+    def change_window(self, rows: int, columns: int, timeout: float = 20) -> None:
+        """Change the window's size, and have a shell in it say so.
+
+        The docker CLI listens for changes only once the first size was set, and the shell may be quicker: a change that
+        nobody heard is made again.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            self.resize(rows - 1, columns)
+            self.resize(rows, columns)
+            try:
+                self.ask(b"stty size", b"%d %d\r\n" % (rows, columns), 2)
+                return
+            except AssertionError:
+                if time.monotonic() > until:
+                    raise
+
     def wait(self, timeout: float = 20) -> int:
         """The program's exit code; what it still shows is read."""
         until = time.monotonic() + timeout

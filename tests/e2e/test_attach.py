@@ -62,18 +62,36 @@ def test_a_stopped_container_is_refused_in_the_clients_words(stack: Stack, alice
 
 
 @every_client
-def test_the_end_of_input_ends_an_attach_and_not_a_detached_container(stack: Stack, alice: str, client: Client) -> None:
-    """As with a stock engine: made with -d -i, a container keeps its stdin when somebody who attached leaves."""
+def test_the_end_of_input_leaves_a_detached_container_its_stdin(stack: Stack, alice: str, client: Client) -> None:
     docker = Docker(stack, alice, client)
     container = docker.container("run", "-d", "-i", "busybox", "sh", "-c", ECHO)
 
+    with docker.background("attach", container, bufsize=0) as one:
+        one.stdin.write(b"one\n")
+        read_until(one, b"got one\n")
+        one.stdin.close()
+        with docker.background("attach", container, bufsize=0) as other:
+            other.stdin.write(b"two\n")
+            read_until(other, b"got two\n")
+            docker("kill", container)
+            # The client waits for the container whether it is still shown its output or not.
+            assert (one.wait(10), other.wait(10)) == (137, 137)
+
+
+def test_the_end_of_input_ends_an_attach_to_a_detached_container(stack: Stack, alice: str) -> None:
+    """As with a stock engine: where the container keeps its stdin, the end of an attach's input is the attach's end."""
+    docker = Docker(stack, alice)
+    container = docker.container("run", "-d", "-i", "busybox", "sh", "-c", f"{TICK} & {ECHO}")
+
     for line in (b"one", b"two"):
-        with docker.background("attach", container, bufsize=0) as process:
-            process.stdin.write(line + b"\n")
-            read_until(process, b"got %s\n" % line)
-            process.stdin.close()
-            assert process.wait(10) == 0
-        assert docker.state(container) == "running"
+        with Wire(stack, alice) as wire:
+            path = f"/v1.41/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+            wire.send("POST", path, headers=UPGRADE, behind=line + b"\n")
+            wire.head()
+            wire.read(b"got %s\n" % line)
+            wire.end_input()
+            wire.rest(timeout=5)
+    assert docker.state(container) == "running"
 
 
 @two_clients
@@ -106,7 +124,7 @@ def test_start_attached(stack: Stack, alice: str, client: Client) -> None:
         assert docker.state(container) == "exited"
 
 
-@every_client
+@two_clients
 def test_start_attached_with_input(stack: Stack, alice: str, client: Client) -> None:
     docker = Docker(stack, alice, client)
     container = docker.container("create", "-i", "busybox", "sh", "-c", "cat; sleep 1.5; echo late; exit 3")
@@ -136,8 +154,7 @@ def test_detach_keys_and_the_window(stack: Stack, alice: str, client: Client) ->
 
     with docker.terminal("attach", container, rows=33, columns=99) as terminal:
         terminal.ask(b"stty size", rb"33 99\r\n")
-        terminal.resize(22, 66)
-        terminal.ask(b"stty size", rb"22 66\r\n")
+        terminal.change_window(22, 66)
         terminal.type(DETACH)
         terminal.wait()
     assert docker.state(container) == "running"
@@ -173,8 +190,10 @@ def test_the_keys_chosen_at_run_count_for_its_own_attach_only(stack: Stack, alic
 
 
 @pytest.mark.parametrize("headers", [UPGRADE, {}], ids=["upgrade", "plain"])
-@pytest.mark.parametrize("api", ["1.44", "1.42", "1.41", "1.20"])
-@pytest.mark.parametrize("tty", [False, True], ids=["frames", "tty"])
+@pytest.mark.parametrize(
+    ("api", "tty"),
+    [("1.44", False), ("1.42", False), ("1.41", False), ("1.20", False), ("1.44", True), ("1.20", True)],
+)
 def test_both_forms_of_hijack(stack: Stack, alice: str, headers: dict[str, str], api: str, tty: bool) -> None:
     """Input that comes with the request in one segment is the process's, and output goes on behind its end."""
     docker = Docker(stack, alice)

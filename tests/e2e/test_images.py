@@ -58,7 +58,6 @@ FILTERS = [
     ("nosuch", set()),
     ("-f reference=app:t*", {"app:two"}),
     ("-f reference=*/*:one", {"team/app:one"}),
-    ("-f dangling=true", {"<none>:<none>"}),
     ("-f label=marker=images-two", set()),
     ("-f label=nosuch", set()),
     ("-f dangling=false -f reference=app", {"app:one", "app:two"}),
@@ -68,6 +67,12 @@ FILTERS = [
 @pytest.mark.parametrize(("words", "expected"), FILTERS, ids=[row[0] for row in FILTERS])
 def test_filters(stack: Stack, ids: dict[str, str], cli: str, words: str, expected: set[str]) -> None:
     assert set(listed(stack, *words.split(), cli=cli)) == expected
+
+
+def test_dangling(stack: Stack, registry: Registry, ids: dict[str, str], cli: str) -> None:
+    """Those without a tag; a digest is none."""
+    found = listed(stack, "-f", "dangling=true", cli=cli)
+    assert sorted(found) == sorted(["<none>:<none>", f"{registry.host}/app/images:<none>"])
 
 
 def test_labels_with_spaces(stack: Stack, ids: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from tests.e2e.behind import assert_tells_nothing, ask
+from tests.e2e.behind import ask, assert_tells_nothing
 from tests.e2e.stack import Stack
 
 

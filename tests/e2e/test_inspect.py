@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -90,8 +91,7 @@ def test_names_ids_and_prefixes(stack: Stack, ids: list[str], cli: str) -> None:
 
 
 def test_ambiguous_prefix(stack: Stack, ids: list[str]) -> None:
-    first = sorted(ids)
-    shared = next(a[0] for a, b in zip(first, first[1:], strict=False) if a[0] == b[0])
+    shared = next(a[0] for a, b in itertools.pairwise(sorted(ids)) if a[0] == b[0])
     response = ask(stack, "alice", "GET", f"/containers/{shared}/json")
     # The engine's status and words (20.10: 404).
     assert (response.status, message(response)) == (404, f"Multiple IDs found with provided prefix: {shared}")

@@ -111,7 +111,7 @@ def test_filters(stack: Stack, many: dict[str, str], words: str, expected: set[s
 
 @pytest.mark.parametrize("words", ["-f id={}", "-f id=^{}$"])
 def test_filter_by_id(stack: Stack, many: dict[str, str], words: str) -> None:
-    assert names(stack, "-a", *words.format(many["db"][:20 if "$" not in words else 64]).split()) == ["db"]
+    assert names(stack, "-a", *words.format(many["db"][: 20 if "$" not in words else 64]).split()) == ["db"]
 
 
 @pytest.mark.parametrize("api", [None, "1.24", "1.20"])
@@ -195,6 +195,7 @@ def test_filters_cannot_be_made_to_run_away(stack: Stack, many: dict[str, str]) 
 def test_filter_by_another_accounts_container(stack: Stack, many: dict[str, str]) -> None:
     his = stack.docker("bob", "ps", "-q", "--no-trunc").text.strip()
     for key in ("before", "since"):
-        response = ask(stack, "alice", "GET", f"/containers/json?filters={urllib.parse.quote(json.dumps({key: [his]}))}")
+        filters = urllib.parse.quote(json.dumps({key: [his]}))
+        response = ask(stack, "alice", "GET", f"/containers/json?filters={filters}")
         assert (response.status, message(response)) == (404, f"No such container: {his}")
     assert names(stack, "-a", "-f", f"id={his}") == []

@@ -33,8 +33,8 @@ def test_refusals(stack: Stack, alice: str, bob: str) -> None:
     stack.docker(alice, "create", "--name", "second", "busybox")
     stack.docker(bob, "create", "--name", "his", "busybox")
     taken = (
-        f'Error when allocating new name: Conflict. The container name "/first" is already in use by container "{first}"'
-        ". You have to remove (or rename) that container to be able to reuse that name."
+        'Error when allocating new name: Conflict. The container name "/first" is already in use by container '
+        f'"{first}". You have to remove (or rename) that container to be able to reuse that name.'
     )
     invalid = "Error when allocating new name: Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
     cases = [

@@ -36,7 +36,8 @@ def test_rm(stack: Stack, alice: str, empty: tuple, cli: str) -> None:
 
 @pytest.mark.parametrize("api", [None, "1.20", "1.24"])
 def test_running_needs_force(stack: Stack, alice: str, empty: tuple, api: str | None) -> None:
-    container_id = stack.docker(alice, "run", "-d", "--name", "up", "-p", "8090:80", "busybox", "sleep", "600").text.strip()
+    started = stack.docker(alice, "run", "-d", "--name", "up", "-p", "8090:80", "busybox", "sleep", "600")
+    container_id = started.text.strip()
     words = (
         f"You cannot remove a running container {container_id}. "
         "Stop the container before attempting removal or force remove"

@@ -228,8 +228,7 @@ def test_a_terminal_has_the_size_of_the_window(stack: Stack, alice: str, client:
         terminal.type(b"tty\r")
         terminal.expect(rb"/dev/pts/0")
         terminal.ask(b"stty size", rb"31 101\r\n")
-        terminal.resize(45, 123)
-        terminal.ask(b"stty size", rb"45 123\r\n")
+        terminal.change_window(45, 123)
         # Both outputs are the screen, with a terminal's line ends.
         terminal.type(b"echo on-$((40+2))-stderr >&2\r")
         terminal.expect(rb"on-42-stderr\r\n")

@@ -13,7 +13,8 @@ from tests.e2e.stack import Stack
 @pytest.fixture(scope="module")
 def box(stack: Stack) -> Iterator[str]:
     stack.remove_all("alice")
-    yield stack.docker("alice", "run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 601 & sleep 602; :").text.strip()
+    words = ("run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 601 & sleep 602; :")
+    yield stack.docker("alice", *words).text.strip()
     stack.remove_all("alice")
 
 

@@ -6,6 +6,7 @@ import falcon
 
 from app.api import hijack, params
 from app.api.body import upgraded
+from app.errors import InvalidParameter
 from app.services import events as service
 
 
@@ -15,11 +16,15 @@ class Events:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
+        since, until = params.timestamp(query, "since"), params.timestamp(query, "until")
+        if since is not None and until is not None and since > until:
+            texts = params.one(query, "since"), params.one(query, "until")
+            raise InvalidParameter("`since` time ({}) cannot be after `until` time ({})".format(*texts))
         hijack.require_room(req)
         opened = self._events.open(
             req.context.account,
-            since=params.timestamp(query, "since"),
-            until=params.timestamp(query, "until"),
+            since=since,
+            until=until,
             filters=params.filters(query),
         )
         hijack.hand_over_body(req, opened, "application/json")

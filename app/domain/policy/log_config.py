@@ -16,7 +16,7 @@ from app.domain.policy.values import Struct, forbid, line, mapping, shown, size,
 
 DEFAULT_DRIVER = "json-file"
 #: What every engine's container of ours is labelled with; an option could have the log show it (`logs --details`).
-ENGINE_LABELS = ("sdc.fleet", "sdc.account", "sdc.container", "sdc.op", "sdc.name")
+ENGINE_LABELS = ("sdc.fleet", "sdc.account", "sdc.container", "sdc.op", "sdc.name", "sdc.image")
 
 _LOG_CONFIG = Struct(("Type", "Config"), unknown="refuse")
 #: A tag is a Go template in the daemon: `{{pad "x" 900000000 0}}` eats its memory, `{{.ID}}` shows the engine's id.

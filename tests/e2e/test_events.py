@@ -1,0 +1,172 @@
+"""docker events."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+
+from tests.e2e.clients import Client, Docker, every_client, read_until, two_clients
+from tests.e2e.stack import Stack
+from tests.e2e.wire import UPGRADE, Wire
+from tests.machine import wait_until
+
+LIFE = ["create", "start", "die", "destroy"]
+
+
+def stamp() -> str:
+    """The present moment, as exactly as a client may say it."""
+    now = time.time_ns()
+    return f"{now // 10**9}.{now % 10**9:09d}"
+
+
+def told(docker: Docker, *words: str, since: str, until: str | None = None) -> list[dict]:
+    """The events of a time that is over."""
+    said = docker("events", "--since", since, "--until", until or stamp(), "--format", "{{json .}}", *words, timeout=20)
+    return [json.loads(line) for line in said.text.splitlines()]
+
+
+def life(events: list[dict]) -> list[str]:
+    """What happened, without what tells of attaching."""
+    return [event["Action"] for event in events if event["Action"] in LIFE]
+
+
+@every_client
+def test_the_life_of_a_container(stack: Stack, alice: str, bob: str, client: Client) -> None:
+    mine = Docker(stack, alice, client)
+    began = stamp()
+
+    mine("run", "--name", "short", "--label", "tier=web", "busybox", "sh", "-c", "exit 3", check=False)
+    container = mine("inspect", "-f", "{{.Id}}", "short").text.strip()
+    mine("rm", "short")
+    wait_until(lambda: life(told(mine, since=began)) == LIFE, "its events", timeout=10)
+    events = told(mine, since=began)
+    assert [event["timeNano"] for event in events] == sorted(event["timeNano"] for event in events)
+    for event in events:
+        assert (event["Type"], event["id"], event["from"]) == ("container", container, "busybox")
+        attributes = event["Actor"]["Attributes"]
+        assert (attributes["name"], attributes["image"], attributes["tier"]) == ("short", "busybox", "web")
+        assert not [key for key in attributes if key.startswith("sdc.")]
+    died = next(event for event in events if event["Action"] == "die")
+    assert died["Actor"]["Attributes"]["exitCode"] == "3"
+
+    # Another account sees none of it, asked for by whatever word.
+    theirs = Docker(stack, bob, client)
+    assert told(theirs, since=began) == []
+    assert told(theirs, "--filter", f"container={container}", since=began) == []
+    assert told(theirs, "--filter", "label=tier=web", since=began) == []
+
+
+@every_client
+def test_filters(stack: Stack, alice: str, client: Client) -> None:
+    docker = Docker(stack, alice, client)
+    began = stamp()
+    docker("run", "--rm", "--name", "one", "--label", "tier=web", "busybox", "true")
+    docker("run", "--rm", "--name", "other", "busybox", "true")
+    wait_until(lambda: life(told(docker, since=began)) == LIFE * 2, "the removals", timeout=10)
+
+    assert life(told(docker, "--filter", "container=one", since=began)) == LIFE
+    assert life(told(docker, "--filter", "label=tier=web", since=began)) == LIFE
+    assert life(told(docker, "--filter", "event=die", since=began)) == ["die", "die"]
+    both = ["--filter", "event=die", "--filter", "event=start", "--filter", "container=other"]
+    assert life(told(docker, *both, since=began)) == ["start", "die"]
+    assert told(docker, "--filter", "type=network", since=began) == []
+    assert life(told(docker, "--filter", "image=busybox", since=began)) == LIFE * 2
+    assert told(docker, since=stamp()) == []
+
+
+@two_clients
+def test_following_is_live_and_only_of_ones_own(stack: Stack, alice: str, bob: str, client: Client) -> None:
+    mine, theirs = Docker(stack, alice, client), Docker(stack, bob, client)
+    words = ("events", "--since", stamp(), "--format", "{{.Action}} {{.Actor.Attributes.name}}")
+
+    with mine.background(*words, bufsize=0) as of_mine, theirs.background(*words, bufsize=0) as of_theirs:
+        mine("run", "--rm", "--name", "mine", "busybox", "true")
+        theirs("run", "--rm", "--name", "theirs", "busybox", "true")
+        seen_by_me = read_until(of_mine, b"destroy mine\n", timeout=10).decode().splitlines()
+        seen_by_them = read_until(of_theirs, b"destroy theirs\n", timeout=10).decode().splitlines()
+
+    for seen, name in ((seen_by_me, "mine"), (seen_by_them, "theirs")):
+        assert [line for line in seen if line.split()[0] in LIFE] == [f"{action} {name}" for action in LIFE]
+        assert {line.split()[1] for line in seen} == {name}
+
+
+def test_until_a_moment_to_come(stack: Stack, alice: str) -> None:
+    docker = Docker(stack, alice)
+    ends = time.time() + 2
+
+    with docker.background(
+        "events", "--since", stamp(), "--until", f"{ends:.3f}", "--format", "{{.Action}}", bufsize=0
+    ) as process:
+        time.sleep(0.3)
+        docker("run", "--rm", "busybox", "true")
+        out, said = process.communicate(timeout=10)
+
+    assert -0.1 < time.time() - ends < 2 and process.returncode == 0, said
+    assert [action for action in out.decode().split() if action in LIFE] == LIFE
+
+
+def test_exec_and_kill_are_told(stack: Stack, alice: str) -> None:
+    docker = Docker(stack, alice)
+    began = stamp()
+    container = docker.container("run", "-d", "busybox", "sleep", "600")
+    docker("exec", container, "sh", "-c", "exit 4", check=False)
+    docker("kill", container)
+    docker("wait", container)
+
+    wait_until(lambda: "die" in life(told(docker, since=began)), "the end", timeout=10)
+    events = told(docker, since=began)
+
+    actions = [event["Action"] for event in events]
+    assert actions == [
+        "create",
+        "start",
+        "exec_create: sh -c exit 4",
+        "exec_start: sh -c exit 4",
+        "exec_die",
+        "kill",
+        "die",
+    ]
+    by_action = {event["Action"]: event["Actor"]["Attributes"] for event in events}
+    assert by_action["exec_die"]["exitCode"] == "4"
+    assert by_action["kill"]["signal"] == "9"
+    assert by_action["die"]["exitCode"] == "137"
+
+
+def test_as_the_oldest_clients_read_it(stack: Stack, alice: str) -> None:
+    """Below API 1.30 `run` learns the exit code from the event of the end, filtered by the container's id."""
+    docker = Docker(stack, alice)
+    container = docker.container("create", "busybox", "sh", "-c", "exit 9")
+    filters = urllib.parse.quote(json.dumps({"type": {"container": True}, "container": {container: True}}))
+
+    with Wire(stack, alice) as wire:
+        wire.send("GET", f"/v1.24/events?filters={filters}")
+        status, headers = wire.head(timeout=2)
+        assert (status, headers["Content-Type"]) == ("200 OK", "application/json")
+        docker("start", container)
+        wire.read(b'"status":"start"')
+        assert b'"exitCode":"9"' in wire.read(b'"timeNano"') + wire.read(b'"status":"die"') + wire.read(b'"timeNano"')
+
+
+def test_bad_requests(stack: Stack, alice: str) -> None:
+    docker = Docker(stack, alice)
+
+    backwards = docker.call("GET", "/events?since=20&until=10")
+    assert backwards.status == 400
+    assert backwards.json() == {"message": "`since` time (20) cannot be after `until` time (10)"}
+    for filters in ("{", "[]", '{"nonsense":["x"]}', '{"type":5}'):
+        answer = docker.call("GET", f"/events?until=1&filters={urllib.parse.quote(filters)}")
+        assert answer.status == 400 and answer.json()["message"], (filters, answer)
+    for query in ("since=yesterday&until=1", "until=x"):
+        answer = docker.call("GET", f"/events?{query}")
+        assert answer.status == 400 and answer.json()["message"], (query, answer)
+
+
+def test_an_event_stream_has_no_input(stack: Stack, alice: str) -> None:
+    """A client that ends its side has gone, whatever it asked for."""
+    with Wire(stack, alice) as wire:
+        wire.send("GET", "/v1.41/events", headers=UPGRADE)
+        status, _ = wire.head(timeout=2)
+        assert status == "200 OK"
+        wire.end_input()
+        wire.rest(timeout=5)
