@@ -11,6 +11,8 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Mapping
+from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +20,11 @@ import structlog
 
 from app import log as logs
 from app.core import Core, build_core
+from app.domain.container_state import ContainerState
 from app.domain.container_view import LABEL_PREFIX
-from app.domain.event import CHANGES_STATE, CONTAINER_ACTIONS, Event
+from app.domain.event import CHANGES_STATE, CONTAINER_ACTIONS, LEADS_TO, Event
 from app.domain.node import Node
+from app.engine.client import Body
 from app.errors import Error, Unavailable
 from app.services.process import BEAT_SECONDS
 from app.settings import Settings
@@ -28,9 +32,14 @@ from app.store import containers, events, nodes, retention
 
 log = structlog.get_logger()
 
+Json = dict[str, Any]
+
 LEASE_SECONDS = 15
 SWEEP_SECONDS = 10.0
 FORGET_SECONDS = 600.0
+#: So long after an event the observer waits for more before it stores them together. What a service does itself it has
+#: mostly recorded by then.
+GATHER_SECONDS = 0.02
 
 #: Attributes of engine events that a tenant may see besides labels, name and image.
 SHOWN_ATTRIBUTES = frozenset({"exitCode", "signal", "execDuration", "height", "width", "oldName", "comment"})
@@ -44,6 +53,8 @@ class NodeFollower:
         self._node_id = node_id
         self._stop = threading.Event()
         self._body: Any = None
+        #: Container id -> its name and image as last seen, for the events of one whose row is gone by then.
+        self._words: dict[str, tuple[str, str]] = {}
         self._thread = threading.Thread(target=self._run, name=f"node-{node_id}", daemon=True)
         self._thread.start()
 
@@ -84,19 +95,15 @@ class NodeFollower:
                 nodes.set_state(tx, node.id, "up")
             self._core.recovery.sweep(node)
             threading.Thread(target=self._watch, args=(node, self._body), name=f"watch-{node.id}", daemon=True).start()
-            for message in self._body.messages():
-                if self._stop.is_set():
-                    return
-                try:
-                    self._observe(node, message)
-                except Unavailable as error:
-                    log.warning("an event was not recorded", error=error.message)
-                    raise
-                except Exception:
-                    # It would be replayed at the next connect, and stop everything behind it again and again.
-                    log.exception("an event was left out", node=node.name)
+            read: SimpleQueue[Json | None] = SimpleQueue()
+            threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True).start()
+            batch: list[Json | None] = []
+            while None not in batch and not self._stop.is_set():
+                batch = _gather(read)
+                self._observe_all(node, [message for message in batch if message is not None])
         finally:
             body, self._body = self._body, None
+            body.abort()
             body.close()
         raise Unavailable("the engine ended its event stream")
 
@@ -115,46 +122,119 @@ class NodeFollower:
             except Exception:
                 log.exception("the sweep of a node failed", node=node.name)
 
-    def _observe(self, node: Node, message: dict[str, Any]) -> None:
-        attributes = message["Actor"]["Attributes"]
-        action = message["Action"]
-        container_id = attributes.get("sdc.container", "")
-        if action.partition(":")[0] not in CONTAINER_ACTIONS or not container_id:
+    def _read(self, body: Body, read: SimpleQueue[Json | None]) -> None:
+        """Queue the stream's messages; None is its end."""
+        try:
+            for message in body.messages():
+                read.put(message)
+        except Error as error:
+            log.warning("a node's event stream broke off", node=str(self._node_id), error=error.message)
+        finally:
+            read.put(None)
+
+    def _observe_all(self, node: Node, messages: list[Json]) -> None:
+        try:
+            self._observe(node, messages)
+        except Unavailable as error:
+            log.warning("events were not recorded", error=error.message)
+            raise
+        except Exception:
+            if len(messages) == 1:
+                # It would be replayed at the next connect, and stop everything behind it again and again.
+                log.exception("an event was left out", node=node.name)
+                return
+            for message in messages:
+                self._observe_all(node, [message])
+
+    def _observe(self, node: Node, messages: list[Json]) -> None:
+        """Make the rows true, then store the events: who hears of one may look at once."""
+        seen = [m for m in messages if self._is_told(m)]
+        if not seen:
             return
-        account_id = UUID(attributes["sdc.account"])
-        with self._core.store.begin() as tx:
-            container = containers.find_by_id(tx, container_id)
-        shown = {
-            k: v
-            for k, v in attributes.items()
-            if not k.startswith(LABEL_PREFIX) and k not in ("name", "image", "execID")
-        }
-        shown["name"] = container.name if container else attributes.get("sdc.name", "")
-        shown["image"] = container.image if container else attributes.get("sdc.image", "")
-        event = Event(
-            account_id=account_id,
-            node_id=node.id,
-            time_nano=message["timeNano"],
-            type="container",
-            action=action,
-            actor_id=container_id,
-            attributes=shown,
-        )
-        if container is not None and event.verb in CHANGES_STATE:
-            # The state first: who hears of an event may look at once.
+        with self._core.store.autocommit() as tx:
+            rows = containers.states(tx, {_container_id(m) for m in seen})
+        self._words.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
+        for container_id in _behind(seen, {container_id: row.state for container_id, row in rows.items()}):
             try:
                 self._core.sync.refresh(container_id)
             except Unavailable:
                 raise
             except Error as error:
                 log.warning("a container cannot be read", container=container_id, error=error.message)
+        found = [self._event(node, m) for m in seen]
         with self._core.store.begin() as tx:
-            events.append(tx, event)
+            events.append(tx, *found)
+        for event in found:
+            if event.verb == "destroy":
+                self._words.pop(event.actor_id, None)
+
+    @staticmethod
+    def _is_told(message: Json) -> bool:
+        return message["Action"].partition(":")[0] in CONTAINER_ACTIONS and bool(_container_id(message))
+
+    def _event(self, node: Node, message: Json) -> Event:
+        attributes, container_id = message["Actor"]["Attributes"], _container_id(message)
+        shown = {
+            k: v
+            for k, v in attributes.items()
+            if not k.startswith(LABEL_PREFIX) and k not in ("name", "image", "execID")
+        }
+        name, image = self._words.get(container_id) or (attributes.get("sdc.name", ""), attributes.get("sdc.image", ""))
+        return Event(
+            account_id=UUID(attributes["sdc.account"]),
+            node_id=node.id,
+            time_nano=message["timeNano"],
+            type="container",
+            action=message["Action"],
+            actor_id=container_id,
+            attributes={**shown, "name": name, "image": image},
+        )
 
     def _note_down(self, error: Error) -> None:
         log.warning("a node is away", node=str(self._node_id), error=error.message)
         with contextlib.suppress(Error), self._core.store.begin() as tx:
             nodes.set_state(tx, self._node_id, "down")
+
+
+def _gather(read: SimpleQueue[Json | None]) -> list[Json | None]:
+    """Wait for a message, then a moment for those that come with it."""
+    batch = [read.get()]
+    if batch[0] is not None:
+        time.sleep(GATHER_SECONDS)
+    with contextlib.suppress(Empty):
+        while batch[-1] is not None:
+            batch.append(read.get_nowait())
+    return batch
+
+
+def _container_id(message: Json) -> str:
+    return message["Actor"]["Attributes"].get("sdc.container", "")
+
+
+def _behind(messages: list[Json], states: Mapping[str, ContainerState]) -> list[str]:
+    """Containers whose rows may not show what the messages say.
+
+    An event always comes out of another state than the one that it leads to, and the row showed that other state or a
+    later one when the event before was stored. So a row in the state that a single event leads to was read after it:
+    whoever caused the event has recorded it himself. While a container is being removed only its end is of interest.
+    """
+    changes: dict[str, list[str]] = {}
+    for message in messages:
+        verb = message["Action"].partition(":")[0]
+        if verb in CHANGES_STATE:
+            changes.setdefault(_container_id(message), []).append(verb)
+    behind = []
+    for container_id, verbs in changes.items():
+        state = states.get(container_id)
+        if state is None:
+            continue
+        if state is ContainerState.REMOVING:
+            shown = "destroy" not in verbs
+        else:
+            shown = len(verbs) == 1 and LEADS_TO.get(verbs[0]) is state
+        if not shown:
+            behind.append(container_id)
+    return behind
 
 
 class Observer:

@@ -56,7 +56,13 @@ def container(n: int = 1, **values: Any) -> Container:
     about = {"id": uuid.hex + "f" * 32, "uuid": uuid, "account_id": number(1), "name": f"c{n}", "node_id": number(1)}
     seen = {"started_at": None, "finished_at": None, "exit_code": None, "health": "", "inspect": None}
     size = {"package": "t4-standard-1G", "memory": GIB, "nano_cpus": 10**9}
-    image = {"image_id": IMAGE_ID, "image": "busybox", "spec": {}, "auto_remove": False, "tty": False}
+    image = {
+        "image_id": IMAGE_ID,
+        "image": "busybox",
+        "spec": {"HostConfig": {"NetworkMode": "default"}},
+        "auto_remove": False,
+        "tty": False,
+    }
     state = {"state": ContainerState.CREATED, "version": 0, "created_at": NOW}
     return Container(**{**about, **state, **image, **size, **seen, "engine_id": "e" * 64, **values})
 

@@ -39,7 +39,7 @@ class Router:
     def _compile(path: str) -> re.Pattern[str]:
         parts = re.split(r"\{(\w+)\}", path)
         pattern = "".join(f"(?P<{part}>.+)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
-        return re.compile(pattern + "/?" if "{" not in path else pattern)
+        return re.compile(pattern)
 
     def find(self, uri: str, req: Any = None) -> tuple[Any, dict[str, Callable], dict[str, str], str] | None:
         for pattern, path, methods in self._table:

@@ -12,6 +12,7 @@ from typing import Any
 
 import re2
 
+from app.domain import ports
 from app.errors import InvalidParameter, NotFound
 
 Filters = dict[str, list[str]]
@@ -183,24 +184,20 @@ def _volume(values: list[str]) -> Test:
 def _ports(values: list[str], *, published: bool) -> Test:
     wanted: set[tuple[str, int]] = set()
     for value in values:
-        ports, _, protocol = value.partition("/")
-        first, _, last = ports.partition("-")
         try:
-            low, high = int(first), int(last or first)
-        except ValueError:
-            low, high = 0, 0
-        if not 0 < low <= high < 65536 or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
-            raise InvalidParameter(f'invalid port specification: "{value}"')
-        wanted |= {(protocol or "tcp", port) for port in range(low, high + 1)}
+            low, high, protocol = ports.expand(value)
+        except InvalidParameter:
+            raise InvalidParameter(f'invalid port specification: "{value[:64]}"') from None
+        wanted |= {(protocol, port) for port in range(low, high + 1)}
 
     def passes(c: Candidate) -> bool:
-        ports = c.ports or {}
+        bound = c.ports or {}
         if not published:
-            keys = {*ports, *(c.exposed or {})}
+            keys = {*bound, *(c.exposed or {})}
             return any((k.partition("/")[2] or "tcp", int(k.partition("/")[0])) in wanted for k in keys)
         return any(
             (key.partition("/")[2], int(binding["HostPort"])) in wanted
-            for key, bindings in ports.items()
+            for key, bindings in bound.items()
             for binding in bindings or []
         )
 

@@ -329,32 +329,33 @@ def _dump(value: Json) -> str:
 
 def status_text(
     state: str,
-    *,
     now: datetime,
     started_at: datetime | None,
     finished_at: datetime | None,
     exit_code: int | None,
     health: str,
 ) -> str:
-    """Docker's `Status` (moby container/state.go, String)."""
-
-    def since(moment: datetime | None) -> str:
-        return durations.human((now - moment).total_seconds() if moment else 0)
-
+    """Docker's `Status` (moby container/state.go, String). The common states come first."""
+    if state == "running":
+        suffix = _HEALTH_SUFFIX.get(health)
+        return f"Up {_since(now, started_at)}{f' ({health})' if suffix is None else suffix}"
+    if state in ("created", "exited"):
+        if started_at is None:
+            return "Created"
+        return f"Exited ({exit_code or 0}) {_since(now, finished_at)} ago" if finished_at else ""
     match state:
         case ContainerState.PAUSED:
-            return f"Up {since(started_at)} (Paused)"
+            return f"Up {_since(now, started_at)} (Paused)"
         case ContainerState.RESTARTING:
-            return f"Restarting ({exit_code or 0}) {since(finished_at)} ago"
-        case ContainerState.RUNNING:
-            suffix = {"": "", "none": "", "starting": " (health: starting)"}.get(health, f" ({health})")
-            return f"Up {since(started_at)}{suffix}"
+            return f"Restarting ({exit_code or 0}) {_since(now, finished_at)} ago"
         case ContainerState.REMOVING:
             return "Removal In Progress"
-        case ContainerState.DEAD:
+        case _:
             return "Dead"
-        case _ if started_at is None:
-            return "Created"
-        case _ if finished_at is None:
-            return ""
-    return f"Exited ({exit_code or 0}) {since(finished_at)} ago"
+
+
+_HEALTH_SUFFIX = {"": "", "none": "", "starting": " (health: starting)"}
+
+
+def _since(now: datetime, moment: datetime | None) -> str:
+    return durations.human((now - moment).total_seconds() if moment else 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from app.domain.container_state import ContainerState
 from app.errors import InvalidParameter
 
 Filters = dict[str, list[str]]
@@ -42,6 +43,13 @@ CONTAINER_ACTIONS = frozenset(
 )
 #: After these the container's row may differ from its engine's state.
 CHANGES_STATE = frozenset(["start", "die", "destroy", "pause", "unpause", "oom", "update", "health_status"])
+#: The state that follows from an event of these.
+LEADS_TO = {
+    "start": ContainerState.RUNNING,
+    "die": ContainerState.EXITED,
+    "pause": ContainerState.PAUSED,
+    "unpause": ContainerState.RUNNING,
+}
 
 FILTERS = frozenset(
     [

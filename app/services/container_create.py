@@ -24,7 +24,7 @@ from app.services.container_body import Resolved
 from app.services.container_sync import ContainerSync, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
-from app.store import accounts, containers, images, nodes, packages, volumes
+from app.store import accounts, containers, images, networks, nodes, packages, volumes
 from app.store.images import Image
 from app.store.session import Store, Transaction, UniqueViolation
 
@@ -52,13 +52,15 @@ class ContainerCreate:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
         if spec.links:
             raise NotImplemented("links are not available here yet; containers reach each other by name")
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             image = images.resolve(tx, account.id, spec.image)
             self._check_image(spec, image)
             chosen = self._package(tx, spec)
             referred = self._referred(tx, account, spec)
             node = self._place(tx, account, spec, image, referred)
-        network = self._network(account, spec, node)
+            network = networks.find(tx, account.id, DEFAULT_NAME) if self._on_default_network(spec) else None
+        if self._on_default_network(spec) and (network is None or not network.ready):
+            network = self._networks.default(account, node)
         for attempt in range(NAME_ATTEMPTS):
             name = spec.name or names.random_container_name(attempt)
             try:
@@ -119,19 +121,18 @@ class ContainerCreate:
         for mount in spec.volumes:
             if mount.name is not None and (volume := volumes.find(tx, account.id, mount.name)):
                 homes.add(volume.node_id)
-        request = scheduler.Request(image_nodes=images.nodes_with(tx, image.id), only=homes)
-        return scheduler.place(request, nodes.list_all(tx))
+        candidates, holders = nodes.list_for(tx, image.id)
+        return scheduler.place(scheduler.Request(image_nodes=holders, only=homes), candidates)
 
-    def _network(self, account: Account, spec: ContainerSpec, node: Node) -> Network | None:
+    @staticmethod
+    def _on_default_network(spec: ContainerSpec) -> bool:
+        """Whether the container is on a network. Raises InvalidParameter where it is to be on one that is not there."""
         for name in spec.endpoints:
             if name != DEFAULT_NAME:
                 raise InvalidParameter(f"network {name} not found")
-        match spec.network.kind:
-            case "none" | "container":
-                return None
-            case "network":
-                raise InvalidParameter(f"network {spec.network.ref} not found")
-        return self._networks.default(account, node)
+        if spec.network.kind == "network":
+            raise InvalidParameter(f"network {spec.network.ref} not found")
+        return spec.network.kind not in ("none", "container")
 
     def _reserve(
         self,
@@ -181,18 +182,14 @@ class ContainerCreate:
                 memory=limits.memory,
                 nano_cpus=limits.nano_cpus,
             )
-            container = containers.find_by_id(tx, resolved.container_id)
-            if container is None:
-                raise Internal("the container's row was not written")
             for mount in spec.volumes:
                 if mount.name is not None:
                     # From here on nobody takes the volume for unused.
-                    engine_volume = engine_names[mount.name]
-                    containers.record_volume(
-                        tx, container, mount.target, engine_volume, anonymous=False, new_uuid=uuid4()
-                    )
+                    containers.mount_volume(tx, resolved.container_id, mount.target, node.id, engine_names[mount.name])
             detail = {"volumes": [str(volume) for volume in new_volumes]}
-            operation_id = self._intents.open(tx, OperationKind.CREATE, container, detail)
+            operation_id = self._intents.open_new(
+                tx, OperationKind.CREATE, account.id, resolved.container_id, node.id, detail
+            )
         return resolved, operation_id, new_volumes
 
     @staticmethod
@@ -231,7 +228,7 @@ class ContainerCreate:
         )
 
     def _name_taken(self, account: Account, name: str) -> Conflict:
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             owner = containers.find_name_owner(tx, account.id, name)
         return Conflict(
             f'Conflict. The container name "/{name}" is already in use by container "{owner or "unknown"}". '

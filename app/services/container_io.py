@@ -21,7 +21,7 @@ from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
-from app.store import containers, execs, nodes
+from app.store import containers, execs
 from app.store.session import Store
 
 Json = dict[str, Any]
@@ -92,7 +92,7 @@ class ContainerIo:
         self._check(container, Command.EXEC, id_or_name)
         body = _exec_body(spec)
         engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             return execs.add(tx, container.id, engine_exec_id, spec.detach_keys)
 
     def start_exec(self, account: Account, exec_id: str, *, tty: bool, console_size: list[int] | None) -> OpenStream:
@@ -142,17 +142,18 @@ class ContainerIo:
     # -- common --------------------------------------------------------------------------------------------------
 
     def _find(self, account: Account, id_or_name: str) -> tuple[Container, Engine]:
-        with self._store.begin() as tx:
-            container = containers.get(tx, account.id, id_or_name)
-            return container, self._fleet.on(nodes.get(tx, container.node_id))
+        with self._store.autocommit() as tx:
+            container, node = containers.get_placed(tx, account.id, id_or_name)
+        return container, self._fleet.on(node)
 
     def _find_exec(self, account: Account, exec_id: str) -> tuple[Container, Engine, execs.Exec]:
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             found = execs.get(tx, account.id, exec_id)
-            container = containers.find_by_id(tx, found.container_id)
-            if container is None:
-                raise NotFound(f"No such exec instance: {exec_id}")
-            return container, self._fleet.on(nodes.get(tx, container.node_id)), found
+            placed = containers.find_placed(tx, found.container_id)
+        if placed is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        container, node = placed
+        return container, self._fleet.on(node), found
 
     def _check(self, container: Container, command: Command, typed: str) -> None:
         """Raises Conflict; like the engine's, its words have a paused container as it was `typed`, others by id."""

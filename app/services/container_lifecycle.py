@@ -10,7 +10,6 @@ from app.domain.account import Account
 from app.domain.container import Container
 from app.domain.container_state import Command, ContainerState
 from app.domain.network import Network
-from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
 from app.engine.errors import scrub
@@ -18,13 +17,11 @@ from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, NotImplemented, NotModified, Unavailable
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
-from app.store import containers, networks, nodes
+from app.store import containers, networks
 from app.store.containers import PortTaken
 from app.store.session import Store, UniqueViolation
 
 LONGEST_STOP = 600
-
-Call = Callable[[Engine, str], None]
 
 
 class ContainerLifecycle:
@@ -36,8 +33,8 @@ class ContainerLifecycle:
 
     def start(self, account: Account, id_or_name: str) -> None:
         """Raises NotModified where it runs already, Conflict, and Internal with the runtime's words where it cannot."""
-        container = self._allowed(account, id_or_name, Command.START)
-        self._act(container, OperationKind.START, lambda engine, _: self._start(engine, container), ports=True)
+        container, engine = self._allowed(account, id_or_name, Command.START)
+        self._act(container, OperationKind.START, lambda: self._start(engine, container), ports=True)
 
     def _start(self, engine: Engine, container: Container) -> None:
         try:
@@ -56,29 +53,29 @@ class ContainerLifecycle:
     def stop(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
         """Raises NotModified where it does not run."""
         self._check_seconds(seconds)
-        container = self._allowed(account, id_or_name, Command.STOP)
+        container, engine = self._allowed(account, id_or_name, Command.STOP)
         self._act(
             container,
             OperationKind.STOP,
-            lambda engine, name: engine.stop_container(name, seconds=seconds, signal=signal),
+            lambda: engine.stop_container(container.engine_name, seconds=seconds, signal=signal),
         )
 
     def restart(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
         self._check_seconds(seconds)
-        container = self._allowed(account, id_or_name, Command.RESTART)
+        container, engine = self._allowed(account, id_or_name, Command.RESTART)
         self._act(
             container,
             OperationKind.RESTART,
-            lambda engine, name: engine.restart_container(name, seconds=seconds, signal=signal),
+            lambda: engine.restart_container(container.engine_name, seconds=seconds, signal=signal),
             ports=True,
         )
 
     def kill(self, account: Account, id_or_name: str, *, signal: str) -> None:
         try:
-            container = self._allowed(account, id_or_name, Command.KILL)
+            container, engine = self._allowed(account, id_or_name, Command.KILL)
         except (NotFound, Conflict) as error:
             raise type(error)(f"Cannot kill container: {id_or_name}: {error.message}") from error
-        self._act(container, OperationKind.KILL, lambda engine, name: engine.kill_container(name, signal))
+        self._act(container, OperationKind.KILL, lambda: engine.kill_container(container.engine_name, signal))
 
     def rename(self, account: Account, id_or_name: str, new_name: str) -> None:
         """The name is ours alone; the engine learns it as a DNS name of the container's network."""
@@ -88,7 +85,7 @@ class ContainerLifecycle:
             new_name = names.check_container_name(new_name)
         except InvalidParameter as error:
             raise InvalidParameter(f"Error when allocating new name: {error.message}") from error
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             container = containers.get(tx, account.id, id_or_name)
         if container.name == new_name:
             raise InvalidParameter("Renaming a container with the same name as its current name")
@@ -97,7 +94,7 @@ class ContainerLifecycle:
                 containers.rename(tx, container, new_name)
                 operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
         except UniqueViolation as violation:
-            with self._store.begin() as tx:
+            with self._store.autocommit() as tx:
                 owner = containers.find_name_owner(tx, account.id, new_name)
             raise Conflict(
                 f'Error when allocating new name: Conflict. The container name "/{new_name}" is already in use by '
@@ -119,12 +116,12 @@ class ContainerLifecycle:
 
         May be repeated, also after an end between leaving the network and joining it again.
         """
-        with self._store.begin() as tx:
-            container = containers.find_by_id(tx, container_id)
+        with self._store.autocommit() as tx:
+            placed = containers.find_placed(tx, container_id)
             network = networks.find_of_container(tx, container_id)
-            if container is None or network is None:
-                return
-            node = nodes.get(tx, container.node_id)
+        if placed is None or network is None:
+            return
+        container, node = placed
         engine = self._fleet.on(node)
         try:
             seen = engine.inspect_container(container.engine_name)
@@ -150,20 +147,15 @@ class ContainerLifecycle:
     def remove(self, account: Account, id_or_name: str, *, force: bool, volumes: bool, link: bool) -> None:
         if link:
             raise NotImplemented("links are not available here yet")
+        container, engine = self._allowed(account, id_or_name, Command.REMOVE, force)
         with self._store.begin() as tx:
-            container = containers.get(tx, account.id, id_or_name)
-        if container.state is ContainerState.REMOVING:
-            raise Conflict(f"removal of container {container.id} is already in progress")
-        if not force:
-            container = self._allowed(account, container.id, Command.REMOVE)
-        with self._store.begin() as tx:
-            container = containers.get(tx, account.id, container.id)
             if not containers.begin_removal(tx, container):
+                containers.get(tx, account.id, container.id)
                 raise Conflict(f"removal of container {container.id} is already in progress")
             detail = {"force": force, "volumes": volumes}
             operation_id = self._intents.open(tx, OperationKind.REMOVE, container, detail)
         try:
-            self.carry_out_removal(container, force=force, volumes=volumes)
+            self.carry_out_removal(container, engine, force=force, volumes=volumes)
             with self._store.begin() as tx:
                 forget(tx, container, volumes=volumes)
                 self._intents.done(tx, operation_id)
@@ -177,10 +169,11 @@ class ContainerLifecycle:
             self._intents.abandon(operation_id)
             raise
 
-    def carry_out_removal(self, container: Container, *, force: bool, volumes: bool) -> None:
+    @staticmethod
+    def carry_out_removal(container: Container, engine: Engine, *, force: bool, volumes: bool) -> None:
         """The engine's part of a removal; that the container is not there any more is success."""
         try:
-            self._fleet.on(self._node(container)).remove_container(container.engine_name, force=force, volumes=volumes)
+            engine.remove_container(container.engine_name, force=force, volumes=volumes)
         except NotFound:
             return
         except Conflict as error:
@@ -190,30 +183,39 @@ class ContainerLifecycle:
 
     # -- the common path -----------------------------------------------------------------------------------------
 
-    def _allowed(self, account: Account, id_or_name: str, command: Command) -> Container:
-        """The container, if the command may be tried. A row that says no is compared with the engine first."""
-        with self._store.begin() as tx:
-            container = containers.get(tx, account.id, id_or_name)
+    def _allowed(
+        self, account: Account, id_or_name: str, command: Command, anyhow: bool = False
+    ) -> tuple[Container, Engine]:
+        """The container and its engine, if the command may be tried; `anyhow` says that any state but removal will do.
+
+        A row that says no is compared with the engine first.
+        """
+        with self._store.autocommit() as tx:
+            container, node = containers.get_placed(tx, account.id, id_or_name)
+        engine = self._fleet.on(node)
+        if anyhow and container.state is not ContainerState.REMOVING:
+            return container, engine
         if command in container_state.COMMANDS[container.state]:
-            return container
+            return container, engine
         if container.state is not ContainerState.REMOVING:
             fresh = self._sync.refresh(container.id)
             if fresh is None:
                 # The engine has lost it; the row may tell so.
-                with self._store.begin() as tx:
+                with self._store.autocommit() as tx:
                     fresh = containers.find_by_id(tx, container.id)
             if fresh is None:
                 raise NotFound(f"No such container: {id_or_name}")
             container = fresh
         container_state.check(container.state, command, container.id)
-        return container
+        return container, engine
 
-    def _act(self, container: Container, kind: OperationKind, call: Call, *, ports: bool = False) -> None:
+    def _act(self, container: Container, kind: OperationKind, call: Callable[[], None], *, ports: bool = False) -> None:
         """One engine call inside its intent; `ports` reserves the published ports in the intent's transaction."""
+        wanted = sorted(container.spec.get("Ports", [])) if ports else []
         try:
-            with self._store.begin() as tx:
+            with self._store.begin() if wanted else self._store.autocommit() as tx:
                 operation_id = self._intents.open(tx, kind, container)
-                for protocol, host_port, port in sorted(container.spec.get("Ports", [])) if ports else []:
+                for protocol, host_port, port in wanted:
                     containers.reserve_port(tx, container.node_id, protocol, host_port, container.id, port)
         except PortTaken as taken:
             raise Internal(
@@ -221,7 +223,7 @@ class ContainerLifecycle:
                 f"Bind for 0.0.0.0:{taken.host_port} failed: port is already allocated"
             ) from taken
         try:
-            call(self._fleet.on(self._node(container)), container.engine_name)
+            call()
             self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
         except Unavailable:
             self._intents.abandon(operation_id)
@@ -241,10 +243,6 @@ class ContainerLifecycle:
             self._intents.abandon(operation_id)
             if not isinstance(failure, Error):
                 raise
-
-    def _node(self, container: Container) -> Node:
-        with self._store.begin() as tx:
-            return nodes.get(tx, container.node_id)
 
     @staticmethod
     def _for_tenant(error: Error, container: Container) -> Error:

@@ -35,28 +35,29 @@ class ContainerQueries:
         """The JSON array of GET /containers/json at API 1.44, newest first. Raises InvalidParameter, NotFound."""
         now = datetime.now(UTC)
         if not filters and not size:
-            with self._store.begin() as tx:
+            with self._store.autocommit() as tx:
                 rows = containers.list_plain(
                     tx, account.id, active_only=not everything and limit <= 0, limit=max(limit, 0)
                 )
-            return b"[%s]" % ",".join(_entry(row, now) for row in rows).encode()
-        with self._store.begin() as tx:
+            return _array([_entry(now, *row) for row in rows])
+        with self._store.autocommit() as tx:
             ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
             candidates = containers.list_candidates(tx, account.id)
         chosen = container_filter.select(candidates, filters, everything=everything, limit=limit, ancestors=ancestors)
         sizes = self._sizes(account) if size else {}
         entries = []
         for candidate in chosen:
-            entry = _entry(candidate, now)
+            c = candidate
+            entry = _entry(now, c.state, c.started_at, c.finished_at, c.exit_code, c.health, c.list_head, c.list_tail)
             if size:
                 extra = orjson.dumps(sizes.get(candidate.id, {"SizeRw": 0, "SizeRootFs": 0})).decode()
                 entry = f"{entry[:-1]},{extra[1:]}"
             entries.append(entry)
-        return b"[%s]" % ",".join(entries).encode()
+        return _array(entries)
 
     def _sizes(self, account: Account) -> dict[str, Json]:
         """Container id -> sizes, from the engines; a node that is away has none."""
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             up = [n for n in nodes.list_all(tx) if n.state == "up"]
         labels = (f"sdc.fleet={self._fleet_name}", f"sdc.account={account.id}")
         sizes = {}
@@ -83,10 +84,9 @@ class ContainerQueries:
 
     def inspect(self, account: Account, id_or_name: str, *, size: bool = False) -> Json:
         """The container at API 1.44. Where its node is away: the last state seen, which `State.Error` then says."""
-        with self._store.begin() as tx:
-            container = containers.get(tx, account.id, id_or_name)
-            node = nodes.get(tx, container.node_id)
-            words = self._sync.words(tx, container, node)
+        with self._store.autocommit() as tx:
+            container, node = containers.get_placed(tx, account.id, id_or_name)
+            words = containers.words(tx, container, node)
         try:
             seen = self._fleet.on(node).inspect_container(container.engine_name, size=size, timeout=INSPECT_SECONDS)
         except NotFound:
@@ -108,22 +108,27 @@ class ContainerQueries:
         """Titles and Processes. The arguments reach a `ps` on the node, hence the narrow alphabet."""
         if len(ps_args) > 200 or not all(c.isascii() and (c.isalnum() or c in " ,=:_-") for c in ps_args):
             raise Forbidden("not allowed on this shared host: these ps arguments (ps_args)")
-        with self._store.begin() as tx:
-            container = containers.get(tx, account.id, id_or_name)
-            node = nodes.get(tx, container.node_id)
+        with self._store.autocommit() as tx:
+            container, node = containers.get_placed(tx, account.id, id_or_name)
         try:
             return self._fleet.on(node).top(container.engine_name, ps_args or None)
         except Error as error:
-            raise type(error)(scrub(error.message, engine_words(container))) from error
+            raise type(error)(scrub(error.message, engine_words(container)), retry_after=error.retry_after) from error
 
 
-def _entry(row: Any, now: datetime) -> str:
-    status = container_view.status_text(
-        row.state,
-        now=now,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        exit_code=row.exit_code,
-        health=row.health,
-    )
-    return f'{row.list_head}"{status}"{row.list_tail}'
+def _array(entries: list[str]) -> bytes:
+    return f"[{','.join(entries)}]".encode()
+
+
+def _entry(
+    now: datetime,
+    state: str,
+    started_at: datetime | None,
+    finished_at: datetime | None,
+    exit_code: int | None,
+    health: str,
+    head: str,
+    tail: str,
+) -> str:
+    """A list's entry: the ready text with the status of this moment in its hole. Called once per container."""
+    return f'{head}"{container_view.status_text(state, now, started_at, finished_at, exit_code, health)}"{tail}'

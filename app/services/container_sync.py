@@ -8,6 +8,7 @@ so that an older answer never overwrites a newer one, whoever is faster.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,12 +17,11 @@ from app.domain.container import Container
 from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.container_view import Words
 from app.domain.durations import parse_go_time
-from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import NotFound, Unavailable
-from app.store import accounts, containers, execs, networks, nodes, operations
+from app.store import accounts, containers, operations
 from app.store.session import Store, Transaction
 
 Also = Callable[[Transaction], object]
@@ -40,14 +40,16 @@ class ContainerSync:
         Returns the container as written, or None where it is gone. Raises Unavailable where the node is away.
         """
         for _ in range(ATTEMPTS):
-            with self._store.begin() as tx:
-                container = containers.find_by_id(tx, container_id)
-                if container is None:
-                    if also:
+            with self._store.autocommit() as tx:
+                found = containers.find_placed(tx, container_id)
+                if found is not None:
+                    container, node = found
+                    words = containers.words(tx, container, node)
+            if found is None:
+                if also:
+                    with self._store.begin() as tx:
                         also(tx)
-                    return None
-                node = nodes.get(tx, container.node_id)
-                words = self.words(tx, container, node)
+                return None
             try:
                 seen = self._fleet.on(node).inspect_container(container.engine_name)
             except NotFound:
@@ -55,26 +57,19 @@ class ContainerSync:
                     return None
                 continue
             seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
+            values = self._values(container, seen, words)
             with self._store.begin() as tx:
-                if not containers.write_seen(tx, container, **self._values(container, seen, words)):
+                if not containers.write_seen(tx, container, **values):
                     continue
                 self._write_attachments(tx, container, seen)
                 if also:
                     also(tx)
                 if container.state is ContainerState.REMOVING:
                     containers.keep_removing(tx, container_id)
-                return containers.find_by_id(tx, container_id)
+                    return containers.find_by_id(tx, container_id)
+            known = {field.name: values[field.name] for field in fields(Container) if field.name in values}
+            return replace(container, version=container.version + 1, **known)
         raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
-
-    @staticmethod
-    def words(tx: Transaction, container: Container, node: Node) -> Words:
-        mine = networks.list_mine(tx, container.account_id)
-        return Words(
-            networks={n.engine_name: (n.name, n.id) for n in mine},
-            volumes=containers.volume_names(tx, container),
-            execs=execs.list_of(tx, container.id),
-            public_address=node.public_address,
-        )
 
     @staticmethod
     def _values(container: Container, seen: dict[str, Any], words: Words) -> dict[str, Any]:

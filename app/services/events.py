@@ -61,11 +61,19 @@ class Events:
         self._lock = threading.Lock()
         self._listeners: set[_Listener] = set()
         self._cursor: int | None = None
+        self._stopping = False
 
     def follow(self) -> None:
         """Start the thread. Once per process, after the fork."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        threading.Thread(target=self._run, name="events", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and with it the open streams."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join(LOOK_SECONDS)
 
     def open(self, account: Account, *, since: int | None, until: int | None, filters: Filters) -> OpenEvents:
         """`since` and `until` are nanoseconds since 1970. Raises InvalidParameter, Unavailable."""
@@ -77,13 +85,14 @@ class Events:
         listener = _Listener(account.id, filters, last, ours)
         try:
             with self._lock:
+                if self._cursor is None:
+                    with self._store.autocommit() as tx:
+                        self._cursor = events.last_id(tx)
                 cursor = self._cursor
-                if cursor is None:
-                    raise Unavailable("events are not to be had yet", retry_after=2)
                 self._listeners.add(listener)
             history = []
             if since is not None or until is not None:
-                with self._store.begin() as tx:
+                with self._store.autocommit() as tx:
                     history = events.list_between(tx, account.id, since or 0, last, cursor)
         except BaseException:
             self._drop(listener)
@@ -101,7 +110,7 @@ class Events:
 
     def _run(self) -> None:
         listener: Listener | None = None
-        while True:
+        while not self._stopping:
             try:
                 if listener is None:
                     listener = self._store.listen(events.CHANNEL)
@@ -117,12 +126,16 @@ class Events:
             except Exception:
                 log.exception("the event reader failed")
                 time.sleep(1)
+        if listener is not None:
+            listener.close()
+        with self._lock:
+            left = list(self._listeners)
+        for stream in left:
+            self._drop(stream)
+        os.close(self._wake)
 
     def _catch_up(self) -> None:
-        with self._store.begin() as tx:
-            if self._cursor is None:
-                self._cursor = events.last_id(tx)
-            new = events.list_after(tx, self._cursor, BATCH)
+        new = self._next()
         while new:
             with self._lock:
                 listeners = list(self._listeners)
@@ -136,9 +149,19 @@ class Events:
                         and domain_event.passes(event, listener.filters)
                     ):
                         self._send(listener, chunk)
-            with self._store.begin() as tx:
-                new = events.list_after(tx, self._cursor, BATCH)
+            new = self._next() if len(new) == BATCH else []
         self._end_due()
+
+    def _next(self) -> list[Event]:
+        """What is behind the cursor. Without listeners there is none: the next one begins where the events are then."""
+        with self._lock:
+            if not self._listeners:
+                self._cursor = None
+            cursor = self._cursor
+        if cursor is None:
+            return []
+        with self._store.autocommit() as tx:
+            return events.list_after(tx, cursor, BATCH)
 
     def _patience(self) -> float:
         with self._lock:

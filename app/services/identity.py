@@ -142,7 +142,7 @@ class Identity:
 
         Raises Refused: unknown login, unregistered key, revoked certificate, disabled account.
         """
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             if credential.serial:
                 account = accounts.find_by_login(tx, credential.login)
                 if accounts.is_revoked(tx, credential.serial):

@@ -198,7 +198,10 @@ def _reference(from_image: str, tag: str) -> ImageReference:
     if not tag:
         return reference
     joint = "@" if tag.startswith("sha256:") else ":"
-    return image_reference.parse(f"{reference.repository}{joint}{tag}")
+    try:
+        return image_reference.parse(f"{reference.repository}{joint}{tag}")
+    except InvalidParameter:
+        raise InvalidParameter("invalid tag format") from None
 
 
 def _tag(name: str) -> ImageReference:

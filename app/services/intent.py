@@ -19,12 +19,24 @@ class Intents:
     def open(
         self, tx: Transaction, kind: OperationKind, container: Container, detail: dict[str, Any] | None = None
     ) -> UUID:
+        return self.open_new(tx, kind, container.account_id, container.id, container.node_id, detail)
+
+    def open_new(
+        self,
+        tx: Transaction,
+        kind: OperationKind,
+        account_id: UUID,
+        container_id: str,
+        node_id: UUID,
+        detail: dict[str, Any] | None = None,
+    ) -> UUID:
+        """`open` for a container whose row this transaction has just written."""
         return operations.open_(
             tx,
             kind,
-            account_id=container.account_id,
-            target=container.id,
-            node_id=container.node_id,
+            account_id=account_id,
+            target=container_id,
+            node_id=node_id,
             process_id=self._process.id,
             detail=detail,
         )

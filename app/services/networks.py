@@ -55,6 +55,10 @@ class Networks:
                             detail={"uuid": str(network.uuid)},
                         )
                 elif not operations.is_pending(tx, network.id, OperationKind.NETWORK):
+                    # Whoever made it may have ended between the two looks; it is ready then.
+                    network = networks.find(tx, account.id, DEFAULT_NAME)
+                    if network is not None and network.ready:
+                        return network
                     raise Unavailable("the account's network could not be made", retry_after=5)
             if network is not None and operation is not None:
                 try:

@@ -89,7 +89,8 @@ class Recovery:
             case OperationKind.REMOVE:
                 force, volumes = operation.detail["force"], operation.detail["volumes"]
                 try:
-                    self._lifecycle.carry_out_removal(container, force=force, volumes=volumes)
+                    engine = self._fleet.on(node)
+                    self._lifecycle.carry_out_removal(container, engine, force=force, volumes=volumes)
                 except Conflict:
                     # It runs, and was not to be forced: it stays.
                     self._sync.refresh(container.id, also=self._ending(operation, OperationState.UNDONE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,13 @@ from sqlalchemy import Row, delete, func, insert, select, text, tuple_, update
 from app.domain.container import Container
 from app.domain.container_filter import Candidate
 from app.domain.container_state import ContainerState
+from app.domain.container_view import Words
+from app.domain.node import Node
 from app.domain.volume import Volume
 from app.errors import NotFound
+from app.store.nodes import COLUMNS as NODE_COLUMNS
 from app.store.session import Transaction
-from app.store.tables import container_ports, container_volumes, containers, volumes
+from app.store.tables import container_ports, container_volumes, containers, nodes, volumes
 
 _COLUMNS = (
     containers.c.id,
@@ -41,12 +45,28 @@ _COLUMNS = (
     containers.c.engine_id,
 )
 
+_FIELDS = tuple(column.name for column in _COLUMNS)
+
 #: Rows that the tenant sees: not those between the intent and the engine's answer.
 _VISIBLE = containers.c.state != ContainerState.CREATING
 
 
-def _container(row: Row) -> Container:
-    return Container(**{**row._mapping, "state": ContainerState(row.state)})
+#: A container with its node, in one row.
+_PLACED = select(*_COLUMNS, *NODE_COLUMNS).join(nodes, nodes.c.id == containers.c.node_id)
+
+
+def _placed(row: Row) -> tuple[Container, Node]:
+    values = dict(zip(_FIELDS, row, strict=False))
+    return Container(**{**values, "state": ContainerState(values["state"])}), Node(*row[len(_COLUMNS) :])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an observer wants to know of a container that an event is about."""
+
+    name: str
+    image: str
+    state: ContainerState
 
 
 def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
@@ -54,16 +74,21 @@ def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
 
     Raises NotFound with dockerd's words; the same for what is not there, not yours, and ambiguous below one account.
     """
-    mine = select(*_COLUMNS).where(containers.c.account_id == account_id, _VISIBLE)
+    return get_placed(tx, account_id, id_or_name)[0]
+
+
+def get_placed(tx: Transaction, account_id: UUID, id_or_name: str) -> tuple[Container, Node]:
+    """Like `get`, with the container's node."""
+    mine = _PLACED.where(containers.c.account_id == account_id, _VISIBLE)
     wanted = id_or_name.removeprefix("/")
     if len(wanted) == 64 and (row := tx.execute(mine.where(containers.c.id == wanted)).first()):
-        return _container(row)
+        return _placed(row)
     if row := tx.execute(mine.where(containers.c.name == wanted)).first():
-        return _container(row)
+        return _placed(row)
     if wanted and all(c in "0123456789abcdef" for c in wanted):
         rows = tx.execute(mine.where(containers.c.id.startswith(wanted, autoescape=True)).limit(2)).all()
         if len(rows) == 1:
-            return _container(rows[0])
+            return _placed(rows[0])
         if rows:
             raise NotFound(f"Multiple IDs found with provided prefix: {wanted}")
     raise NotFound(f"No such container: {id_or_name}")
@@ -71,8 +96,21 @@ def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
 
 def find_by_id(tx: Transaction, container_id: str) -> Container | None:
     """For the observer, and for a service that has resolved the id for its account."""
-    row = tx.execute(select(*_COLUMNS).where(containers.c.id == container_id)).first()
-    return _container(row) if row else None
+    found = find_placed(tx, container_id)
+    return found[0] if found else None
+
+
+def find_placed(tx: Transaction, container_id: str) -> tuple[Container, Node] | None:
+    """Like `find_by_id`, with the container's node."""
+    row = tx.execute(_PLACED.where(containers.c.id == container_id)).first()
+    return _placed(row) if row else None
+
+
+def states(tx: Transaction, container_ids: Collection[str]) -> dict[str, Seen]:
+    """Those of the containers that are there, by id."""
+    query = select(containers.c.id, containers.c.name, containers.c.image, containers.c.state)
+    rows = tx.execute(query.where(containers.c.id.in_(container_ids)))
+    return {row.id: Seen(row.name, row.image, ContainerState(row.state)) for row in rows}
 
 
 def ids_on_node(tx: Transaction, node_id: UUID) -> dict[str, ContainerState]:
@@ -239,6 +277,11 @@ def record_volume(
         )
         values = {"id": new_uuid, "account": container.account_id, "name": engine_name, "node": container.node_id}
         tx.execute(statement, values)
+    mount_volume(tx, container.id, target, container.node_id, engine_name)
+
+
+def mount_volume(tx: Transaction, container_id: str, target: str, node_id: UUID, engine_name: str) -> None:
+    """The container mounts the node's volume, which is recorded already."""
     statement = text(
         """
         INSERT INTO container_volumes (container_id, target, volume_id)
@@ -246,7 +289,7 @@ def record_volume(
         ON CONFLICT (container_id, target) DO NOTHING
         """
     )
-    values = {"container": container.id, "target": target, "node": container.node_id, "name": engine_name}
+    values = {"container": container_id, "target": target, "node": node_id, "name": engine_name}
     tx.execute(statement, values)
 
 
@@ -271,12 +314,27 @@ def forget_volume(tx: Transaction, volume_id: UUID) -> None:
     tx.execute(delete(volumes).where(volumes.c.id == volume_id))
 
 
-def volume_names(tx: Transaction, container: Container) -> dict[str, str]:
-    """Engine name -> the tenant's name, of the named volumes that the container may mount (perhaps from another's)."""
-    host = container.spec.get("HostConfig", {})
-    if not (host.get("Binds") or host.get("Mounts") or host.get("VolumesFrom")):
-        return {}
-    query = select(volumes.c.engine_name, volumes.c.name).where(
-        volumes.c.account_id == container.account_id, volumes.c.node_id == container.node_id, ~volumes.c.anonymous
+def words(tx: Transaction, container: Container, node: Node) -> Words:
+    """What the tenant calls the things that the engine calls otherwise: the account's networks, its named volumes on
+    the node (the container may mount one of another's), and the container's execs."""
+    statement = text(
+        """
+        SELECT 'network' AS kind, 'n-' || uuid, name, id FROM networks WHERE account_id = :account
+        UNION ALL
+        SELECT 'volume', engine_name, name, '' FROM volumes
+        WHERE :mounts AND account_id = :account AND node_id = :node AND NOT anonymous
+        UNION ALL
+        SELECT 'exec', engine_exec_id, id, '' FROM execs WHERE container_id = :container
+        """
     )
-    return {row.engine_name: row.name for row in tx.execute(query)}
+    host = container.spec.get("HostConfig", {})
+    mounts = any(host.get(key) for key in ("Binds", "Mounts", "VolumesFrom"))
+    values = {"account": container.account_id, "node": node.id, "container": container.id, "mounts": mounts}
+    networks: dict[str, tuple[str, str]] = {}
+    known: dict[str, dict[str, str]] = {"volume": {}, "exec": {}}
+    for kind, engine_word, word, word_id in tx.execute(statement, values):
+        if kind == "network":
+            networks[engine_word] = (word, word_id)
+        else:
+            known[kind][engine_word] = word
+    return Words(networks, known["volume"], known["exec"], node.public_address)

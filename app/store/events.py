@@ -16,8 +16,8 @@ _APPENDER = 7351001
 _COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, id"
 
 
-def append(tx: Transaction, event: Event) -> None:
-    """Store an event and wake the readers at commit.
+def append(tx: Transaction, *new: Event) -> None:
+    """Store events in this order and wake the readers at commit.
 
     One that is stored already, or whose account is not known here, is left alone.
     """
@@ -25,13 +25,14 @@ def append(tx: Transaction, event: Event) -> None:
     statement = text(
         """
         INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
-        SELECT :account, :node, :time, :type, :action, :actor, CAST(:attributes AS jsonb)
-        WHERE EXISTS (SELECT FROM accounts WHERE id = :account) ON CONFLICT DO NOTHING
+        SELECT account_id, node_id, time_nano, type, action, actor_id, attributes
+        FROM jsonb_to_recordset(CAST(:new AS jsonb)) AS new (account_id uuid, node_id uuid, time_nano bigint,
+             type text, action text, actor_id text, attributes jsonb, place int)
+        WHERE EXISTS (SELECT FROM accounts WHERE accounts.id = new.account_id) ORDER BY place ON CONFLICT DO NOTHING
         """
     )
-    values = {"account": event.account_id, "node": event.node_id, "time": event.time_nano, "type": event.type}
-    attributes = to_json(dict(event.attributes))
-    tx.execute(statement, {**values, "action": event.action, "actor": event.actor_id, "attributes": attributes})
+    rows = [{**vars(event), "attributes": dict(event.attributes), "place": place} for place, event in enumerate(new)]
+    tx.execute(statement, {"new": to_json(rows)})
     tx.execute(text(f"NOTIFY {CHANNEL}"))
 
 

@@ -44,9 +44,3 @@ def get(tx: Transaction, account_id: UUID, exec_id: str) -> Exec:
     if row is None:
         raise NotFound(f"No such exec instance: {exec_id}")
     return Exec(*row)
-
-
-def list_of(tx: Transaction, container_id: str) -> dict[str, str]:
-    """Engine exec id -> our id, of one container."""
-    query = select(execs.c.engine_exec_id, execs.c.id).where(execs.c.container_id == container_id)
-    return {row.engine_exec_id: row.id for row in tx.execute(query)}

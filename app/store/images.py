@@ -145,8 +145,3 @@ def list_mine(tx: Transaction, account_id: UUID) -> list[Image]:
 
 def count_mine(tx: Transaction, account_id: UUID) -> int:
     return len(tx.execute(select(account_images.c.image_id).where(account_images.c.account_id == account_id)).all())
-
-
-def nodes_with(tx: Transaction, image_id: str) -> set[UUID]:
-    statement = text("SELECT node_id FROM node_images WHERE image_id = :image")
-    return set(tx.execute(statement, {"image": image_id}).scalars())

@@ -8,9 +8,9 @@ from sqlalchemy import Row, func, insert, or_, select, text, update
 
 from app.domain.node import Node
 from app.store.session import Transaction
-from app.store.tables import containers, nodes
+from app.store.tables import containers, node_images, nodes
 
-_COLUMNS = (
+COLUMNS = (
     nodes.c.id,
     nodes.c.name,
     nodes.c.url,
@@ -30,13 +30,21 @@ def _node(row: Row) -> Node:
 
 
 def get(tx: Transaction, node_id: UUID) -> Node:
-    return _node(tx.execute(select(*_COLUMNS).where(nodes.c.id == node_id)).one())
+    return _node(tx.execute(select(*COLUMNS).where(nodes.c.id == node_id)).one())
 
 
 def list_all(tx: Transaction) -> list[Node]:
     """All nodes with the number of their containers, by name."""
     count = select(func.count()).where(containers.c.node_id == nodes.c.id).scalar_subquery()
-    return [_node(row) for row in tx.execute(select(*_COLUMNS, count).order_by(nodes.c.name))]
+    return [_node(row) for row in tx.execute(select(*COLUMNS, count).order_by(nodes.c.name))]
+
+
+def list_for(tx: Transaction, image_id: str) -> tuple[list[Node], set[UUID]]:
+    """All nodes as `list_all` has them, and the ids of those that hold the image."""
+    count = select(func.count()).where(containers.c.node_id == nodes.c.id).scalar_subquery()
+    holds = select(node_images.c.node_id).where(node_images.c.node_id == nodes.c.id, node_images.c.image_id == image_id)
+    rows = tx.execute(select(*COLUMNS, count, holds.exists()).order_by(nodes.c.name)).all()
+    return [Node(*row[:-1]) for row in rows], {row.id for row in rows if row[-1]}
 
 
 def add(tx: Transaction, **values: object) -> UUID:

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 import psycopg2
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
@@ -46,11 +46,13 @@ class Store:
             pool_size=pool,
             max_overflow=4,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
             json_serializer=to_json,
             json_deserializer=orjson.loads,
         )
+        event.listen(self._engine, "checkout", _refuse_lost)
+        # The same pool of connections.
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -58,9 +60,25 @@ class Store:
 
         Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
         """
+        with self._kinds(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Transaction]:
+        """For reads, and for a write of one statement: each statement is a transaction of its own.
+
+        A transaction costs two more round trips, and for reads it gives nothing: at PostgreSQL's default isolation
+        every statement sees what is committed when it begins. Raises as `begin` does.
+        """
+        with self._kinds(), self._autocommit.connect() as connection:
+            yield connection
+
+    @staticmethod
+    @contextmanager
+    def _kinds() -> Iterator[None]:
+        """The database's errors as our kinds."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            yield
         except IntegrityError as error:
             diag: Any = getattr(error.orig, "diag", None)
             if getattr(error.orig, "pgcode", "") == "23505":
@@ -77,11 +95,20 @@ class Store:
         """A connection of its own that waits for notifications. Raises Unavailable."""
         try:
             return Listener(self._engine.raw_connection(), channel)
-        except (OperationalError, PoolTimeout) as error:
+        except (psycopg2.Error, OperationalError, PoolTimeout) as error:
             raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:
+    """On the way out of the pool: a connection that has something to read between two statements was ended by the
+    server. Asking the socket costs no round trip. The pool then opens another, and drops all that are as old."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if poll.poll(0):
+        raise InvalidatePoolError
 
 
 class Listener:

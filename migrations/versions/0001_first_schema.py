@@ -230,7 +230,7 @@ def upgrade() -> None:
             nullable=False,
             comment="when the key was registered",
         ),
-        sa.CheckConstraint("fingerprint LIKE 'SHA256:%%'", name=op.f("ck_account_keys_fingerprint")),
+        sa.CheckConstraint("fingerprint LIKE 'SHA256:%'", name=op.f("ck_account_keys_fingerprint")),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_account_keys_account_id"), ondelete="CASCADE"
         ),

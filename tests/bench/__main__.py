@@ -41,7 +41,7 @@ MEASURES: dict[str, Callable[[Sides, argparse.Namespace], list[Row]]] = {
     "cli": lambda sides, options: measures.cli(sides, options.pairs),
     "api": lambda sides, options: measures.api(sides, options.pairs),
     "echo": lambda sides, options: measures.echo(sides, rounds=options.pairs),
-    "output": lambda sides, options: measures.output(sides, rounds=7),
+    "output": lambda sides, options: measures.output(sides, rounds=15),
     "list": lambda sides, options: measures.listing(sides, options.containers, rounds=options.pairs),
 }
 

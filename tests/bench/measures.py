@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.bench.report import Row, compared
+from tests.bench.report import Limit, Row, compared
 from tests.bench.sides import ACCOUNT, Client, Side, Sides, hijack
 from tests.e2e.stack import clis
 from tests.machine import busybox_archive, private_engine
@@ -43,8 +43,13 @@ def _in_turn(sides: Sequence[Side], rounds: int, measure: Round) -> dict[str, li
 # -- containers that start ------------------------------------------------------------------------------------------
 
 
-#: What a start on a network with names costs the engine more than one on its default bridge, which has none.
-NETWORKED = "the same, on a network of its own"
+CLI_LIMIT: Limit = ("<=", 1.15)
+API_LIMIT: Limit = ("<=", 1.2)
+
+#: Every container of the service is on a network of its account, where containers have names. An engine's default
+#: bridge has none; on any other network a start sets up the engine's name server, which is a good part of a start.
+#: So there are two bases: what `docker run` does by itself, and the same container as the service makes.
+NETWORKED = "beside the engine with a network of its own"
 
 
 def cli(sides: Sides, pairs: int) -> list[Row]:
@@ -64,8 +69,9 @@ def cli(sides: Sides, pairs: int) -> list[Row]:
 
     ours, base, networked = _in_turn((sides.ours, sides.engine, sides.networked), pairs, run)["run"]
     return [
-        compared("docker run --rm busybox true", "ms", ours, base, sides.engine.name, ("<=", 1.15)),
-        compared(f"  {NETWORKED}", "ms", ours, networked, sides.networked.name),
+        compared("docker run --rm busybox true", "ms", ours, base, sides.engine.name, CLI_LIMIT),
+        compared(f"  {NETWORKED}", "ms", ours, networked, sides.networked.name, CLI_LIMIT),
+        compared("  [engine, own network : engine, default]", "ms", networked, base, sides.engine.name),
     ]
 
 
@@ -95,13 +101,14 @@ def api(sides: Sides, pairs: int) -> list[Row]:
         found = _in_turn(all_sides, pairs, cycle)
     ours, base, networked = found["whole"]
     rows = [
-        compared("create + start + wait + remove", "ms", ours, base, sides.engine.name, ("<=", 1.2)),
-        *(compared(f"  {phase}", "ms", *found[phase][:2], sides.engine.name) for phase in PHASES),
-        compared(f"  {NETWORKED}", "ms", ours, networked, sides.networked.name),
+        compared("create + start + wait + remove", "ms", ours, base, sides.engine.name, API_LIMIT),
+        *(compared(f"  {phase}", "ms", found[phase][0], found[phase][1], sides.engine.name) for phase in PHASES),
+        compared(f"  {NETWORKED}", "ms", ours, networked, sides.networked.name, API_LIMIT),
     ]
     for phase in PHASES:
         mine, _, theirs = found[phase]
         rows.append(compared(f"    {phase}", "ms", mine, theirs, sides.networked.name))
+    rows.append(compared("  [engine, own network : engine, default]", "ms", networked, base, sides.engine.name))
     return rows
 
 
@@ -221,7 +228,7 @@ def echo(sides: Sides, rounds: int, *, echoes: int = 100) -> list[Row]:
         for sock in opened.values():
             sock.close()
         _remove(sleepers)
-    return [compared("echo of 64 bytes through exec cat", "ms", *found, sides.fronted.name, ("<=", 1.6))]
+    return [compared("echo of 64 bytes through exec cat", "ms", found[0], found[1], sides.fronted.name, ("<=", 1.6))]
 
 
 def output(sides: Sides, rounds: int, *, size: int = 256 * MIB) -> list[Row]:
@@ -243,7 +250,7 @@ def output(sides: Sides, rounds: int, *, size: int = 256 * MIB) -> list[Row]:
         found = _in_turn((sides.ours, sides.fronted), rounds, read)["speed"]
     finally:
         _remove(sleepers)
-    return [compared("exec output of 256 MiB", "MiB/s", *found, sides.fronted.name, (">=", 0.9))]
+    return [compared("exec output of 256 MiB", "MiB/s", found[0], found[1], sides.fronted.name, (">=", 0.9))]
 
 
 # -- memory ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, assert_tells_nothing, message
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Result, Stack
+from tests.machine import wait_until
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,14 @@ def test_events_are_ones_own(stack: Stack, hers: Hers) -> None:
     for words in (hers.id, hers.id[:12]):
         said = stack.docker("bob", "events", "--since", "1h", "--until", "0s", "--filter", f"container={words}")
         assert said.text == ""
-    said = stack.docker("bob", "events", "--since", "1h", "--until", "0s", "--format", "{{json .}}")
-    assert '"mine"' in said.text and hers.id not in said.text
-    assert_tells_nothing(stack, "bob", said.stdout)
+
+    def bobs() -> Result:
+        return stack.docker("bob", "events", "--since", "1h", "--until", "0s", "--format", "{{json .}}")
+
+    wait_until(lambda: '"mine"' in bobs().text, "bob's own events", timeout=10)
+    told = bobs()
+    assert hers.id not in told.text
+    assert_tells_nothing(stack, "bob", told.stdout)
 
 
 def test_images_are_ones_own(stack: Stack, hers: Hers) -> None:

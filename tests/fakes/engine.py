@@ -90,6 +90,9 @@ class FakeBody:
     def close(self) -> None:
         self.closed.set()
 
+    def abort(self) -> None:
+        self.closed.set()
+
     def __enter__(self) -> FakeBody:
         return self
 

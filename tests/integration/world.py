@@ -70,10 +70,24 @@ class Member:
         self.queries = ContainerQueries(store, fleet, self.sync, settings.fleet)  # type: ignore[arg-type]
         self.io = ContainerIo(store, fleet, self.sync)  # type: ignore[arg-type]
         self.recovery = Recovery(
-            store, fleet, self.process, self.sync, self.lifecycle, self.networks, settings.fleet  # type: ignore[arg-type]
+            store,
+            fleet,
+            self.process,
+            self.sync,
+            self.lifecycle,
+            self.networks,
+            settings.fleet,  # type: ignore[arg-type]
         )
         self.core = Core(
-            settings, store, fleet, self.process, self.sync, self.lifecycle, self.networks, intents, self.recovery  # type: ignore[arg-type]
+            settings,
+            store,
+            fleet,
+            self.process,
+            self.sync,
+            self.lifecycle,
+            self.networks,
+            intents,
+            self.recovery,  # type: ignore[arg-type]
         )
 
 
@@ -125,7 +139,7 @@ class World:
     def sql(self, statement: str, *values: Any) -> list[tuple]:
         """From a connection of its own: it sees what is committed."""
         with self._connection.cursor() as cursor:
-            cursor.execute(statement, values)
+            cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def row(self, container_id: str) -> Container | None:

@@ -305,7 +305,11 @@ def test_own_containers_are_joined_by_the_engines_names(world: World) -> None:
     engine_name = world.on_engine(first).name  # type: ignore[union-attr]
     second = world.create(
         world.alice,
-        HostConfig={"VolumesFrom": ["first:ro"], "IpcMode": f"container:{first[:12]}", "NetworkMode": "container:first"},
+        HostConfig={
+            "VolumesFrom": ["first:ro"],
+            "IpcMode": f"container:{first[:12]}",
+            "NetworkMode": "container:first",
+        },
     )
     host = world.engine.called("create_container")[-1].args[1]["HostConfig"]
     assert host["VolumesFrom"] == [f"{engine_name}:ro"]
@@ -453,7 +457,9 @@ def test_an_engines_words_are_the_tenants(world: World) -> None:
     assert first
     volume = next(iter(world.engine.volumes))
     network = next(name for name in world.engine.networks if name.startswith("n-"))
-    world.engine.fail("create_container", Internal(f"cannot mount {volume} of {first.name} on {network} in /var/lib/docker/x"))
+    world.engine.fail(
+        "create_container", Internal(f"cannot mount {volume} of {first.name} on {network} in /var/lib/docker/x")
+    )
     with pytest.raises(Internal) as refused:
         world.create(world.alice, HostConfig={"Binds": ["data:/data"], "VolumesFrom": ["first"]})
     assert refused.value.message == "cannot mount data of first on bridge in (path)"

@@ -69,6 +69,7 @@ def test_wait_for_an_auto_removal(world: World) -> None:
 def test_a_wait_whose_node_is_lost(world: World, answer: bytes) -> None:
     world.run(world.alice, "web")
     waiting = world.api.io.wait(world.alice, "web", "not-running")
+    waiting.upstream.close()
     told = waiting.finish(answer)
     assert told["StatusCode"] == -1 and told["Error"]["Message"]
 
@@ -76,6 +77,7 @@ def test_a_wait_whose_node_is_lost(world: World, answer: bytes) -> None:
 def test_a_wait_that_ends_while_the_node_is_away(world: World) -> None:
     container_id = world.run(world.alice, "web")
     waiting = world.api.io.wait(world.alice, "web", "next-exit")
+    waiting.upstream.close()
     engine = world.on_engine(container_id)
     assert engine
     world.engine.away = True

@@ -8,10 +8,14 @@ from app.domain.package import choose
 from app.errors import InvalidParameter
 from tests.factories import GIB, MIB, package
 
-SMALL = package("small", id=UUID("aaaaaaaa-0000-4000-8000-000000000001"), memory=128 * MIB, nano_cpus=5 * 10**8, disk=GIB)
+SMALL = package(
+    "small", id=UUID("aaaaaaaa-0000-4000-8000-000000000001"), memory=128 * MIB, nano_cpus=5 * 10**8, disk=GIB
+)
 ONE = package("one", id=UUID("bbbbbbbb-0000-4000-8000-000000000002"), memory=GIB, nano_cpus=10**9, disk=10 * GIB)
 FAST = package("fast", id=UUID("cccccccc-0000-4000-8000-000000000003"), memory=GIB, nano_cpus=4 * 10**9, disk=10 * GIB)
-BIG = package("big", id=UUID("dddddddd-0000-4000-8000-000000000004"), memory=8 * GIB, nano_cpus=8 * 10**9, disk=99 * GIB)
+BIG = package(
+    "big", id=UUID("dddddddd-0000-4000-8000-000000000004"), memory=8 * GIB, nano_cpus=8 * 10**9, disk=99 * GIB
+)
 ALL = [BIG, FAST, ONE, SMALL]
 
 

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app.domain.account import Account
+from app.errors import InvalidParameter
+from app.services import events as module
+from app.services.events import Events, OpenEvents
+from app.store import events as store
+from tests import factories
+from tests.integration.world import World, wait_for
+
+SECOND = 10**9
+CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
+
+
+@pytest.fixture
+def events(world: World) -> Iterator[Events]:
+    made = Events(world.store)
+    made.follow()
+    yield made
+    made.stop()
+
+
+def happen(world: World, account: Account, action: str = "start", time_nano: int = 0, **attributes: str) -> int:
+    moment = time_nano or time.time_ns()
+    event = factories.event(action, attributes={"name": "web", "image": "busybox", **attributes})
+    event = replace(event, account_id=account.id, node_id=world.node.id, time_nano=moment)
+    with world.store.begin() as tx:
+        store.append(tx, event)
+    return moment
+
+
+class Client:
+    """Reads chunks off the relay's end of an event stream."""
+
+    def __init__(self, opened: OpenEvents) -> None:
+        self._sock: socket.socket = opened.sock
+        self._data = opened.leftover
+        assert opened.headers == {"Transfer-Encoding": "chunked"}
+
+    def next(self, timeout: float = 5.0) -> dict | None:
+        """The next message; None at the end of the body. Raises TimeoutError."""
+        self._sock.settimeout(timeout)
+        while True:
+            if match := CHUNK.match(self._data):
+                size = int(match[1], 16)
+                end = match.end() + size
+                if len(self._data) >= end + 2:
+                    body, self._data = self._data[match.end() : end], self._data[end + 2 :]
+                    return json.loads(body) if size else None
+            block = self._sock.recv(65536)
+            if not block:
+                raise EOFError
+            self._data += block
+
+    def all(self) -> list[dict]:
+        found = []
+        while (message := self.next()) is not None:
+            found.append(message)
+        return found
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+@pytest.fixture
+def listen(events: Events, world: World) -> Iterator:
+    clients: list[Client] = []
+
+    def opened(
+        account: Account | None = None, *, since: int | None = None, until: int | None = None, **filters: list[str]
+    ) -> Client:
+        made = Client(events.open(account or world.alice, since=since, until=until, filters=filters))
+        clients.append(made)
+        return made
+
+    yield opened
+    for client in clients:
+        client.close()
+
+
+def test_what_comes_after_one_has_asked(world: World, listen) -> None:
+    happen(world, world.alice, "create")
+    client = listen()
+    happen(world, world.alice, "start", exitCode="1")
+    message = client.next()
+    assert (message["Action"], message["Actor"]["Attributes"]["exitCode"]) == ("start", "1")
+    with pytest.raises(TimeoutError):
+        client.next(0.05)
+
+
+def test_each_account_its_own(world: World, listen) -> None:
+    mine, theirs = listen(), listen(world.bob)
+    happen(world, world.alice, "die")
+    happen(world, world.bob, "start")
+    assert mine.next()["Action"] == "die"
+    assert theirs.next()["Action"] == "start"
+    past = listen(world.bob, since=1, until=time.time_ns()).all()
+    assert [m["Action"] for m in past] == ["start"]
+    for client in (mine, theirs):
+        with pytest.raises(TimeoutError):
+            client.next(0.05)
+
+
+def test_history_in_order_and_then_what_comes(world: World, listen) -> None:
+    moments = [happen(world, world.alice, action) for action in ("create", "start", "die")]
+    client = listen(since=moments[1])
+    assert [client.next()["Action"] for _ in range(2)] == ["start", "die"]
+    happen(world, world.alice, "destroy")
+    assert client.next()["Action"] == "destroy"
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "wanted"),
+    [
+        (None, 25, ["create", "start"]),
+        (20, 30, ["start", "die"]),
+        (20, 20, ["start"]),
+        (31, 99, []),
+        (1, 99, ["create", "start", "die"]),
+    ],
+)
+def test_since_and_until(world: World, listen, wanted: list[str], since: int | None, until: int) -> None:
+    for moment, action in ((10, "create"), (20, "start"), (30, "die")):
+        happen(world, world.alice, action, moment * SECOND)
+    asked = listen(since=since and since * SECOND, until=until * SECOND)
+    assert [m["Action"] for m in asked.all()] == wanted
+
+
+def test_until_a_moment_to_come(world: World, listen) -> None:
+    began = time.time_ns()
+    client = listen(until=began + SECOND // 2)
+    happen(world, world.alice, "start")
+    assert [m["Action"] for m in client.all()] == ["start"]
+    assert time.time_ns() - began >= SECOND // 2
+
+
+def test_filters(world: World, listen) -> None:
+    client = listen(event=["die"], label=["tier=front"])
+    past = {"since": 1, "until": time.time_ns() + 60 * SECOND}
+    happen(world, world.alice, "start", tier="front")
+    happen(world, world.alice, "die", tier="back")
+    happen(world, world.alice, "die", tier="front", exitCode="3")
+    assert client.next()["Actor"]["Attributes"]["exitCode"] == "3"
+    assert listen(event=["die"], label=["tier=back"], **past).next()["Actor"]["Attributes"]["tier"] == "back"
+
+
+def test_refused_filters_leave_no_listener(world: World, events: Events) -> None:
+    with pytest.raises(InvalidParameter, match="invalid filter 'colour'"):
+        events.open(world.alice, since=None, until=None, filters={"colour": ["red"]})
+    assert events._listeners == set()
+
+
+def test_a_replay_is_stored_and_told_once(world: World, listen) -> None:
+    client = listen()
+    moment = happen(world, world.alice, "start")
+    happen(world, world.alice, "start", moment)
+    happen(world, world.alice, "die", moment)
+    assert [client.next()["Action"] for _ in range(2)] == ["start", "die"]
+    with pytest.raises(TimeoutError):
+        client.next(0.05)
+    assert world.sql("SELECT count(*) FROM events") == [(2,)]
+
+
+def test_an_event_of_an_unknown_account_is_left_out(world: World) -> None:
+    with world.store.begin() as tx:
+        store.append(tx, factories.event(node_id=world.node.id))
+    assert world.sql("SELECT count(*) FROM events") == [(0,)]
+
+
+def test_more_than_a_batch(world: World, listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    client = listen()
+    with world.store.begin() as tx:
+        for n in range(10):
+            event = factories.event(account_id=world.alice.id, node_id=world.node.id, time_nano=n + 1)
+            store.append(tx, event)
+    assert [client.next()["timeNano"] for _ in range(10)] == list(range(1, 11))
+
+
+def test_a_client_that_went_away_is_dropped(world: World, events: Events, listen) -> None:
+    client, stays = listen(), listen()
+    assert len(events._listeners) == 2
+    client.close()
+    happen(world, world.alice)
+    wait_for(lambda: len(events._listeners) == 1)
+    assert stays.next()["Action"] == "start"
+
+
+def test_one_that_lags_behind_is_dropped_and_the_others_are_not(world: World, events: Events, listen) -> None:
+    lags, reads = listen(), listen()
+    text = "x" * 60000
+    for n in range(200):
+        happen(world, world.alice, "start", n + 1, padding=text)
+        assert reads.next()["timeNano"] == n + 1
+        if len(events._listeners) == 1:
+            break
+    assert len(events._listeners) == 1
+    with pytest.raises(EOFError):
+        while True:
+            lags.next()
+    happen(world, world.alice, "die")
+    assert reads.next()["Action"] == "die"
+
+
+def test_a_lost_connection_loses_no_event(world: World, listen) -> None:
+    client = listen()
+    statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    assert len(world.sql(statement)) == 1
+    happen(world, world.alice, "start")
+    assert client.next()["Action"] == "start"

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import threading
+from ipaddress import IPv4Network
+
+import pytest
+
+from app.errors import Error, Forbidden, Internal, Unavailable
+from app.services.networks import Networks
+from tests.integration.world import World, at_once
+
+
+def rows(world: World) -> list[tuple]:
+    return world.sql(
+        "SELECT a.login, n.name, n.subnet::text, n.ready FROM networks n JOIN accounts a ON a.id = n.account_id "
+        "ORDER BY a.login"
+    )
+
+
+def test_each_account_has_its_own(world: World) -> None:
+    world.create(world.alice)
+    world.create(world.bob)
+    world.create(world.alice)
+    assert rows(world) == [("alice", "bridge", "10.224.0.0/24", True), ("bob", "bridge", "10.224.1.0/24", True)]
+    made = [call.args[0] for call in world.engine.called("create_network")]
+    assert [body["IPAM"]["Config"] for body in made] == [
+        [{"Subnet": "10.224.0.0/24", "Gateway": "10.224.0.1"}],
+        [{"Subnet": "10.224.1.0/24", "Gateway": "10.224.1.1"}],
+    ]
+    assert made[0]["Labels"] == {"sdc.fleet": "test-fleet", "sdc.account": str(world.alice.id)}
+    used = [set(c.networks) for c in world.engine.containers.values()]
+    assert used[0] == used[2] != used[1]
+
+
+def test_many_at_once_make_one(world: World) -> None:
+    networks = at_once([lambda: world.api.networks.default(world.alice, world.node)] * 10)
+    assert len({network.id for network in networks}) == 1
+    assert len(world.engine.called("create_network")) == 1
+
+
+def test_many_accounts_at_once(world: World) -> None:
+    results = at_once(
+        [
+            lambda account=account: world.api.networks.default(account, world.node)
+            for account in [world.alice, world.bob] * 5
+        ]
+    )
+    assert not [r for r in results if isinstance(r, Error)]
+    assert len({subnet for _, _, subnet, _ in rows(world)}) == 2
+
+
+def test_a_subnet_that_the_node_has_already_gives_way(world: World) -> None:
+    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/23"}]}})
+    assert world.api.networks.default(world.alice, world.node).subnet == "10.224.2.0/24"
+    assert world.api.networks.default(world.bob, world.node).subnet in ("10.224.3.0/24", "10.224.2.0/24")
+    assert len({subnet for _, _, subnet, _ in rows(world)}) == 2
+
+
+def test_two_accounts_that_move_to_the_same_subnet(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/22"}]}})
+    meet = threading.Barrier(2, timeout=10)
+    real = Networks._free_subnet
+    moved: list[str] = []
+
+    def together(self: Networks, taken: set[str], after: str = "") -> IPv4Network:
+        if after and len(moved) < 2:
+            moved.append(after)
+            meet.wait()
+            return IPv4Network("10.224.9.0/24")
+        return real(self, taken, after)
+
+    monkeypatch.setattr(Networks, "_free_subnet", together)
+    results = at_once([lambda a=a: world.api.networks.default(a, world.node) for a in (world.alice, world.bob)])
+    assert not [r for r in results if isinstance(r, Error)], results
+    assert "10.224.9.0/24" in {subnet for _, _, subnet, _ in rows(world)}
+    assert all(ready for *_, ready in rows(world))
+
+
+@pytest.mark.parametrize("kind", [Internal, Forbidden, Unavailable])
+def test_one_that_cannot_be_made_now_is_made_later(world: World, kind: type[Error]) -> None:
+    """And not waited for until its process ends."""
+    world.engine.fail("create_network", kind("no room"))
+    with pytest.raises(Unavailable):
+        world.create(world.alice)
+    assert rows(world)[0][3] is False
+    world.observer.recovery.run()
+    assert rows(world)[0][3] is True
+    world.run(world.alice)
+
+
+def test_who_comes_meanwhile_waits(world: World) -> None:
+    hang = world.engine.hang("create_network")
+    first = threading.Thread(target=world.api.networks.default, args=(world.alice, world.node))
+    first.start()
+    assert hang.reached.wait(10)
+    second = threading.Thread(target=world.api.networks.default, args=(world.alice, world.node))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    hang.release()
+    first.join(10)
+    second.join(10)
+    assert not second.is_alive()
+    assert len(world.engine.called("create_network")) == 1
+
+
+def test_a_pool_that_is_used_up(world: World) -> None:
+    pool = IPv4Network("10.224.0.0/24")
+    small = Networks(world.store, world.fleet, world.api.process, pool, "test-fleet")  # type: ignore[arg-type]
+    small.default(world.alice, world.node)
+    with pytest.raises(Unavailable, match="no free subnet"):
+        small.default(world.bob, world.node)
+
+
+def test_no_network(world: World) -> None:
+    world.create(world.alice, "web", HostConfig={"NetworkMode": "none"})
+    assert rows(world) == []
+    assert world.api.queries.inspect(world.alice, "web")["HostConfig"]["NetworkMode"] == "none"

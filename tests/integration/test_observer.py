@@ -1,0 +1,172 @@
+"""The observer over a fake engine: rows follow the engine, events are stored, one bad message stops nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from app import observer as module
+from app.errors import Internal, Unavailable
+from app.observer import Observer
+from tests.integration.world import Member, World, wait_for
+
+
+@pytest.fixture
+def observer(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observer]:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.2)
+    made = Observer(world.observer.core)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    yield made
+    made.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    for name in ("node-", "watch-"):
+        wait_for(lambda name=name: not [t for t in threading.enumerate() if t.name.startswith(name)])
+
+
+@pytest.fixture
+def follows(world: World, observer: Observer) -> Observer:
+    wait_for(lambda: world.engine.bodies)
+    return observer
+
+
+def actions(world: World) -> list[str]:
+    return [action for (action,) in world.sql("SELECT action FROM events ORDER BY id")]
+
+
+def test_rows_follow_the_engine(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web", Labels={"tier": "front"})
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    wait_for(lambda: "die" in actions(world))
+    row = world.row(container_id)
+    assert row and (row.state, row.exit_code) == ("exited", 3)
+    assert actions(world) == ["create", "start", "die"]
+    event = world.sql("SELECT account_id::text, actor_id, attributes, type FROM events WHERE action = 'die'")[0]
+    wanted = {"tier": "front", "name": "web", "image": "busybox", "exitCode": "3"}
+    assert event == (str(world.alice.id), container_id, wanted, "container")
+
+
+def test_the_state_is_there_before_its_event_is(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web")
+    hang = world.engine.hang("inspect_container")
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    assert hang.reached.wait(10)
+    assert "die" not in actions(world)
+    hang.release()
+    wait_for(lambda: "die" in actions(world))
+    assert world.state(container_id) == "exited"
+
+
+def test_auto_removed_containers_go(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web", HostConfig={"AutoRemove": True})
+    world.engine.die(world.on_engine(container_id).id, 0)  # type: ignore[union-attr]
+    wait_for(lambda: "destroy" in actions(world))
+    world.assert_nothing_left(world.alice)
+    # The name is told although the row is gone.
+    assert world.sql("SELECT attributes ->> 'name' FROM events WHERE action = 'destroy'") == [("web",)]
+
+
+def test_one_bad_message_does_not_stop_the_others(world: World, follows: Observer) -> None:
+    for labels in ({"sdc.container": "x"}, {"sdc.container": "y", "sdc.account": "no uuid"}, {}):
+        body = {"Image": world.image_id, "Cmd": ["true"], "Labels": {"sdc.fleet": "test-fleet", **labels}}
+        world.engine.create_container(f"foreign-{len(labels)}", body)
+    connects = len(world.engine.bodies)
+    world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
+    assert len(world.engine.bodies) == connects
+    assert actions(world) == ["create", "start"]
+
+
+def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
+    connects = len(world.engine.bodies)
+    world.engine.fail("inspect_container", Internal("broken layer"), times=1)
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    wait_for(lambda: "die" in actions(world))
+    wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
+    assert len(world.engine.bodies) == connects
+    assert world.sql("SELECT state FROM nodes") == [("up",)]
+
+
+def test_a_node_that_goes_and_comes_back(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
+    world.engine.away = True
+    world.engine.bodies[-1].close()
+    wait_for(lambda: world.sql("SELECT state FROM nodes") == [("down",)])
+    with pytest.raises(Unavailable):
+        world.create(world.alice)
+    world.engine.away = False
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    wait_for(lambda: world.state(container_id) == "exited")
+    wait_for(lambda: world.sql("SELECT state FROM nodes") == [("up",)])
+    # What happened meanwhile is replayed, what was stored before is not stored twice.
+    wait_for(lambda: "die" in actions(world))
+    assert actions(world) == ["create", "start", "die"]
+
+
+def test_a_node_that_hangs_is_found_out(world: World, follows: Observer) -> None:
+    """Its event stream stays open and silent."""
+    world.engine.away = True
+    wait_for(lambda: world.sql("SELECT state FROM nodes") == [("down",)])
+
+
+def test_another_engine_at_the_address_is_not_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch, observer: Observer
+) -> None:
+    world.run(world.alice, "web")
+    world.engine.containers.clear()
+    info = world.engine.info
+    monkeypatch.setattr(world.engine, "info", lambda: {**info(), "ID": "ANOTHER"})
+    wait_for(lambda: world.engine.bodies)
+    world.engine.bodies[-1].close()
+    wait_for(lambda: world.sql("SELECT state FROM nodes") == [("down",)])
+
+
+def test_two_observers_share_the_nodes(world: World, follows: Observer) -> None:
+    other = Observer(Member(world.store, world.fleet, world.settings, "observer").core)
+    other._lease_nodes()
+    assert other._followers == {}
+    world.sql("UPDATE nodes SET lease_until = now() - interval '1 second', lease_process_id = gen_random_uuid()")
+    follows._lease_nodes()
+    other._lease_nodes()
+    assert other._followers == {}
+
+
+def test_abandoned_operations_are_ended(world: World, follows: Observer) -> None:
+    container_id = world.create(world.alice, "web")
+    world.engine.fail("start_container", Unavailable("lost"), after=True)
+    with pytest.raises(Unavailable):
+        world.api.lifecycle.start(world.alice, "web")
+    wait_for(lambda: world.operations(container_id)[-1] == ("start", "done", ""))
+    assert world.state(container_id) == "running"
+
+
+def test_signs_of_life(world: World, follows: Observer) -> None:
+    statement = "SELECT heartbeat_at FROM processes WHERE kind = 'observer'"
+    before = world.sql(statement)
+    wait_for(lambda: world.sql(statement) > before)
+
+
+def test_old_history_is_forgotten(world: World, observer: Observer) -> None:
+    insert = """
+        INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
+        VALUES (%s, %s, %s, 'container', 'die', 'x', '{}')
+        """
+    now = time.time_ns()
+    for days in (1, 6, 8, 30):
+        world.sql(insert, str(world.alice.id), str(world.node.id), now - days * 86400 * 10**9)
+    observer._forget()
+    assert world.sql("SELECT count(*) FROM events") == [(2,)]
+
+
+def test_a_stream_that_was_stopped_before_it_began(world: World) -> None:
+    follower = module.NodeFollower(world.observer.core, world.node.id)
+    follower.stop()
+    wait_for(lambda: not follower.alive)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from app import errors
+from app.engine.errors import from_status, scrub
+
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (304, errors.NotModified),
+        (400, errors.InvalidParameter),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (409, errors.Conflict),
+        (500, errors.Internal),
+        (501, errors.NotImplemented),
+        (503, errors.Unavailable),
+        (418, errors.Internal),
+    ],
+)
+def test_from_status(status: int, kind: type[errors.Error]) -> None:
+    error = from_status(status, "words")
+    assert type(error) is kind and error.message == "words"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("No such container: c-1", "No such container: web"),
+        ("feedfeed is feedfeed99", "short is long"),
+        (f"c-{UUID} on n-{UUID} with v-{UUID}", "(object) on (object) with (object)"),
+        ("veth on br-0123456789ab", "veth on (bridge)"),
+        ("open /var/lib/docker/overlay2/x/merged: no", "open (path): no"),
+        ('"/run/containerd/io/x" and /tmp/docker-x', '"(path)" and (path)'),
+        ("/etc/passwd in the container", "/etc/passwd in the container"),
+        ("/home/user/docker", "/home/user/docker"),
+        ("", ""),
+    ],
+)
+def test_scrub(message: str, shown: str) -> None:
+    assert scrub(message, {"c-1": "web", "feedfeed": "short", "feedfeed99": "long", "": "never"}) == shown
