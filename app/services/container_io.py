@@ -73,12 +73,26 @@ class ContainerIo:
                 return {"StatusCode": -1, "Error": {"Message": "the node was lost while waiting"}}
             with contextlib.suppress(Unavailable):
                 # Nobody may read a state older than this answer.
-                self._sync.refresh(container.id)
+                if not self._shows_end(container, told["StatusCode"]):
+                    self._sync.refresh(container.id)
             error = (told.get("Error") or {}).get("Message")
             shown = {"Message": scrub(error, engine_words(container))} if error else None
             return {"StatusCode": told["StatusCode"], "Error": shown}
 
         return OpenWait(upstream, finish)
+
+    def _shows_end(self, waited: Container, exit_code: int) -> bool:
+        """Whether the row was written since the wait began, and shows an end like the one that the engine told."""
+        with self._store.autocommit() as tx:
+            now = containers.find_by_id(tx, waited.id)
+        return (
+            now is not None
+            and now.version > waited.version
+            and now.state is ContainerState.EXITED
+            and now.exit_code == exit_code
+            and now.finished_at != waited.finished_at
+            and not now.auto_remove
+        )
 
     def resize(self, account: Account, id_or_name: str, *, height: int, width: int) -> None:
         container, engine = self._find(account, id_or_name)

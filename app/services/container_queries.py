@@ -15,6 +15,7 @@ from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, Forbidden, InvalidParameter, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
+from app.services.list_cache import ListCache
 from app.store import containers, images, nodes
 from app.store.session import Store, Transaction
 
@@ -30,16 +31,13 @@ class ContainerQueries:
         self._fleet = fleet
         self._sync = sync
         self._fleet_name = fleet_name
+        self._lists = ListCache()
 
     def list(self, account: Account, *, everything: bool, limit: int, filters: Filters, size: bool) -> bytes:
         """The JSON array of GET /containers/json at API 1.44, newest first. Raises InvalidParameter, NotFound."""
-        now = datetime.now(UTC)
         if not filters and not size:
-            with self._store.autocommit() as tx:
-                rows = containers.list_plain(
-                    tx, account.id, active_only=not everything and limit <= 0, limit=max(limit, 0)
-                )
-            return _array([_entry(now, *row) for row in rows])
+            return self._plain(account, active_only=not everything and limit <= 0, limit=max(limit, 0))
+        now = datetime.now(UTC)
         with self._store.autocommit() as tx:
             ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
             candidates = containers.list_candidates(tx, account.id)
@@ -54,6 +52,16 @@ class ContainerQueries:
                 entry = f"{entry[:-1]},{extra[1:]}"
             entries.append(entry)
         return _array(entries)
+
+    def _plain(self, account: Account, *, active_only: bool, limit: int) -> bytes:
+        with self._store.autocommit() as tx:
+
+            def make() -> tuple[bytes, bool]:
+                rows = containers.list_plain(tx, account.id, active_only=active_only, limit=limit)
+                now = datetime.now(UTC)
+                return _array([_entry(now, *row) for row in rows]), any(row.started_at for row in rows)
+
+            return self._lists.get((account.id, active_only, limit), containers.stamp(tx, account.id), make)
 
     def _sizes(self, account: Account) -> dict[str, Json]:
         """Container id -> sizes, from the engines; a node that is away has none."""

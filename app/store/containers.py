@@ -193,6 +193,17 @@ def list_plain(tx: Transaction, account_id: UUID, *, active_only: bool, limit: i
     return tx.exec_driver_sql(statement, {"account": account_id, "limit": limit}).fetchall()
 
 
+def stamp(tx: Transaction, account_id: UUID) -> tuple:
+    """A value that is another one after any change of any of the account's rows, in whatever order changes commit.
+
+    Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
+    """
+    statement = """
+        SELECT count(*), sum(hashtextextended(id, xmin::text::bigint)) FROM containers WHERE account_id = %(account)s
+        """
+    return tuple(tx.exec_driver_sql(statement, {"account": account_id}).one())
+
+
 def list_candidates(tx: Transaction, account_id: UUID) -> list[Candidate]:
     """All of the account's containers with what filters ask about, newest first."""
     statement = text(

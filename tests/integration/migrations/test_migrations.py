@@ -81,7 +81,8 @@ def test_everything_that_alembic_does_not_compare(database_url: str) -> None:
     statements = {
         "checks": "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE contype = 'c' AND connamespace = 'public'::regnamespace",
-        "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+        "indexes": "SELECT indexname, indexdef FROM pg_indexes "
+        "WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
         "keys": "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE contype IN ('f', 'p', 'u') AND connamespace = 'public'::regnamespace AND conname !~ 'alembic'",
     }

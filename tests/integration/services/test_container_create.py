@@ -63,7 +63,7 @@ def test_a_container_that_is_being_created_is_not_to_be_seen(world: World) -> No
         world.api.queries.inspect(world.alice, "web")
     with pytest.raises(NotFound):
         world.api.lifecycle.remove(world.alice, "web", force=True, volumes=False, link=False)
-    with pytest.raises(Conflict, match='The container name "/web" is already in use by container "[0-9a-f]{64}"'):
+    with pytest.raises(Conflict, match=r'The container name "/web" is already in use by container "[0-9a-f]{64}"'):
         world.create(world.alice, "web")
     hang.release()
     thread.join(10)

@@ -9,7 +9,7 @@ import pytest
 from app.errors import NotFound, Unavailable
 from app.store import accounts, events
 from app.store.session import Store, UniqueViolation, to_json
-from tests.integration.world import World
+from tests.integration.world import World, wait_for
 
 
 def test_a_block_that_raises_leaves_nothing(world: World) -> None:
@@ -40,10 +40,9 @@ def test_a_database_that_is_not_there() -> None:
 def test_a_lost_connection_is_replaced(world: World) -> None:
     with world.store.begin() as tx:
         accounts.list_all(tx)
-    world.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND pid <> pg_backend_pid()"
-    )
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    world.sql(f"SELECT pg_terminate_backend(pid) {others}")
+    wait_for(lambda: world.sql(f"SELECT count(*) {others}") == [(0,)])
     with world.store.begin() as tx:
         assert len(accounts.list_all(tx)) == 2
 
