@@ -28,7 +28,7 @@ from app.engine.client import Body
 from app.errors import Error, Unavailable
 from app.services.process import BEAT_SECONDS
 from app.settings import Settings
-from app.store import containers, events, nodes, retention
+from app.store import containers, events, nodes, operations, retention
 
 log = structlog.get_logger()
 
@@ -152,7 +152,10 @@ class NodeFollower:
         if not seen:
             return
         with self._core.store.autocommit() as tx:
-            rows = containers.states(tx, {_container_id(m) for m in seen})
+            ids = {_container_id(m) for m in seen}
+            rows = containers.states(tx, ids)
+            gone = operations.removed_as(tx, ids - rows.keys()) if ids - rows.keys() else {}
+        self._words.update(gone)
         self._words.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
         for container_id in _behind(seen, {container_id: row.state for container_id, row in rows.items()}):
             try:

@@ -152,7 +152,7 @@ class ContainerLifecycle:
             if not containers.begin_removal(tx, container):
                 containers.get(tx, account.id, container.id)
                 raise Conflict(f"removal of container {container.id} is already in progress")
-            detail = {"force": force, "volumes": volumes}
+            detail = {"force": force, "volumes": volumes, "name": container.name, "image": container.image}
             operation_id = self._intents.open(tx, OperationKind.REMOVE, container, detail)
         try:
             self.carry_out_removal(container, engine, force=force, volumes=volumes)

@@ -3,6 +3,7 @@ operation was taken over cannot end it any more."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -81,6 +82,14 @@ def list_held(tx: Transaction, process_id: UUID) -> list[Operation]:
     """Pending operations that this process took over or began."""
     query = select(*_COLUMNS).where(operations.c.process_id == process_id, operations.c.state == "pending")
     return [_operation(row) for row in tx.execute(query)]
+
+
+def removed_as(tx: Transaction, targets: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Container id -> (name, image) when it was removed, of those that were removed by request."""
+    query = select(operations.c.target, operations.c.detail).where(
+        operations.c.target.in_(targets), operations.c.kind == OperationKind.REMOVE
+    )
+    return {row.target: (row.detail["name"], row.detail["image"]) for row in tx.execute(query)}
 
 
 def state_of(tx: Transaction, operation_id: UUID) -> OperationState | None:

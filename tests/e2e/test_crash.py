@@ -199,7 +199,10 @@ def test_observer_killed_while_containers_come_and_go(stack: Stack, alice: str) 
     kill_tree(observer)
     time.sleep(2.5)
     settle(stack)
-    states = dict(line.split() for line in stack.docker("alice", "ps", "-a", "--format", "{{.Names}} {{.State}}").text.splitlines())
+    states = dict(
+        line.split()
+        for line in stack.docker("alice", "ps", "-a", "--format", "{{.Names}} {{.State}}").text.splitlines()
+    )
     assert states == {"stays": "running", "ends": "exited"}
 
 

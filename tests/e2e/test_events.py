@@ -170,3 +170,15 @@ def test_an_event_stream_has_no_input(stack: Stack, alice: str) -> None:
         assert status == "200 OK"
         wire.end_input()
         wire.rest(timeout=5)
+
+
+def test_the_end_is_told_under_the_last_name(stack: Stack, alice: str) -> None:
+    """A rename is ours alone: the engine still calls the container by the label that it was created with."""
+    mine = Docker(stack, alice)
+    began = stamp()
+    mine("create", "--name", "before", "busybox")
+    mine("rename", "before", "after")
+    mine("rm", "after")
+    wait_until(lambda: "destroy" in life(told(mine, since=began)), "its end", timeout=10)
+    end = next(event for event in told(mine, since=began) if event["Action"] == "destroy")
+    assert end["Actor"]["Attributes"]["name"] == "after"

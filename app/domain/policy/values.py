@@ -65,18 +65,6 @@ def integer(path: str, value: Any) -> int:
     return value
 
 
-def integer_in(low: int, high: int) -> Reader:
-    """A reader of an integer from `low` to `high`."""
-
-    def read(path: str, value: Any) -> int:
-        number = integer(path, value)
-        if not low <= number <= high:
-            wrong(f"invalid {path}: {number} is not between {low} and {high}")
-        return number
-
-    return read
-
-
 def text(path: str, value: Any) -> str:
     """Any string that a database and an engine can both hold: no NUL, no half of a surrogate pair."""
     if not isinstance(value, str):
@@ -132,15 +120,6 @@ def mapping(path: str, value: Any, most: int) -> dict[str, Any]:
     for key in value:
         text(path, key)
     return value
-
-
-def map_of(reader: Reader, most: int) -> Reader:
-    """A reader of an object of client-chosen keys, each value by `reader`."""
-
-    def read(path: str, value: Any) -> dict[str, Any]:
-        return {key: reader(f"{path}[{shown(key, 64)}]", item) for key, item in mapping(path, value, most).items()}
-
-    return read
 
 
 def words(path: str, value: Any) -> list[str]:
