@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -46,6 +48,7 @@ def build(settings: Settings) -> Worker:
         events=events,
         rules=Rules(),
         ca_file=settings.ca_file,
+        threads=settings.threads,
         collect=Collect,
     )
     app = Hijack(create_app(services), Stream)
@@ -69,8 +72,15 @@ class Worker:
     def worker_started(self, relay: Relay) -> None:
         """Called by the server once, after the fork."""
         self._events.follow()
-        relay.every(BEAT_SECONDS, self._quietly(self._process.beat))
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
         relay.every(REVOCATION_SECONDS, self._quietly(lambda: self._cut_revoked(relay)))
+
+    def _beat(self) -> None:
+        # In a thread of its own: a pool whose threads all wait for an engine would make this process look dead.
+        beat = self._quietly(self._process.beat)
+        while True:
+            time.sleep(BEAT_SECONDS)
+            beat()
 
     def _cut_revoked(self, relay: Relay) -> None:
         identities = {identity for identity in relay.identities() if isinstance(identity, Credential)}

@@ -93,7 +93,7 @@ class NodeFollower:
                 return
             with self._core.store.begin() as tx:
                 nodes.set_state(tx, node.id, "up")
-            self._core.recovery.sweep(node)
+            self._core.recovery.sweep(node, after_gap=True)
             threading.Thread(target=self._watch, args=(node, self._body), name=f"watch-{node.id}", daemon=True).start()
             read: SimpleQueue[Json | None] = SimpleQueue()
             threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True).start()
@@ -250,12 +250,11 @@ class Observer:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until `stop`: signs of life and leases, the recovery of operations, the end of old history."""
+        """Until `stop`: the recovery of operations and the end of old history; beside it signs of life and leases."""
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
         forgot = 0.0
         while not self._stopping.is_set():
             try:
-                self._lease_nodes()
                 self._core.recovery.run()
                 if time.monotonic() - forgot > FORGET_SECONDS:
                     forgot = time.monotonic()
@@ -278,6 +277,8 @@ class Observer:
         while not self._stopping.is_set():
             try:
                 self._core.process.beat()
+                # Here and not in the round: an engine that hangs in a recovery must not cost the other nodes' leases.
+                self._lease_nodes()
             except Error as error:
                 log.warning("no sign of life", error=error.message)
             except Exception:

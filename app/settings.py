@@ -23,6 +23,8 @@ class Settings:
     #: Marks our objects on engines; two services that share an engine differ in it.
     fleet: str = "sdc"
     log_level: str = "info"
+    #: Threads of each gunicorn worker.
+    threads: int = 16
     #: Connections to the database per process.
     database_pool: int = 16
 
@@ -47,5 +49,6 @@ class Settings:
             registry_hosts=frozenset(h.strip() for h in environ.get("SDC_REGISTRY_HOSTS", "").split(",") if h.strip()),
             fleet=environ.get("SDC_FLEET", "sdc"),
             log_level=environ.get("SDC_LOG_LEVEL", "info"),
+            threads=int(environ.get("SDC_THREADS", "16")),
             database_pool=int(environ.get("SDC_DATABASE_POOL", "16")),
         )

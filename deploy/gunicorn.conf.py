@@ -6,10 +6,11 @@ SDC_RUN_DIR        a directory of our own, for the socket's and gunicorn's files
 SDC_WORKERS        worker processes (2)
 SDC_THREADS        threads per worker (16)
 
-SDC_THREADS times SDC_WORKERS is the number of requests that run at the same time. Attach, exec, logs -f, events, stats
-and wait leave their thread at once (they move to the worker's relay); a pull, a load, a build, a push or a copy holds
-one until it ends. When all threads are busy, short requests wait, so threads are the capacity figure for long
-transfers. An idle thread costs little memory; the database pool has to have a connection for each busy one.
+SDC_THREADS times SDC_WORKERS is the number of requests that run at the same time. Attach, exec, logs -f, events
+and wait leave their thread at once (they move to the worker's relay); a pull, a load or a stop holds one until it ends.
+When all threads are busy, short requests wait, so threads are the capacity figure for long calls; one account gets all
+but four of a worker's for them. An idle thread costs little memory; the database pool has to have a connection for each
+busy one.
 """
 
 import grp

@@ -24,7 +24,7 @@ OPEN_PATHS = frozenset({"/_ping", "/ca.pem"})
 _VERSIONED = re.compile(r"/v([0-9.]+)(/.*)")
 _BAD_PATH = re.compile(r"[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)")
 
-_credential = lru_cache(maxsize=4096)(read_certificate)
+_credential = lru_cache(maxsize=256)(read_certificate)
 
 
 class RequestLog:

@@ -19,6 +19,7 @@ from app.api.resources.exec import ExecActions, ExecCreate
 from app.api.resources.images import ImageCreate, ImageInspect, ImageList, ImageLoad
 from app.api.resources.system import CaPem, Info, Ping, Version
 from app.api.router import Route
+from app.api.share import Share
 from app.domain.policy import Rules
 from app.services.container_create import ContainerCreate
 from app.services.container_io import ContainerIo
@@ -28,6 +29,9 @@ from app.services.events import Events
 from app.services.identity import Identity
 from app.services.images import Images
 from app.services.system import System
+
+#: Threads of a worker that one account's long calls never get.
+SPARE_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,16 @@ class Services:
     events: Events
     rules: Rules
     ca_file: str
+    #: Threads of a worker.
+    threads: int
     #: Makes the relay's transform of a function from an engine's whole answer to the client's last bytes.
     collect: Callable[[Callable[[bytes], bytes]], Any]
 
 
 def table(services: Services) -> list[Route]:
     ping, exec_actions = Ping(), ExecActions(services.io, services.queries)
-    actions = ContainerActions(services.lifecycle, services.io)
+    share = Share(services.threads - SPARE_THREADS)
+    actions = ContainerActions(services.lifecycle, services.io, share)
     wait = ContainerWait(services.io, services.collect)
     return [
         Route("GET", "/_ping", ping.on_get, "system.ping"),
@@ -83,7 +90,7 @@ def table(services: Services) -> list[Route]:
         Route("POST", "/exec/{id}/resize", exec_actions.on_resize, "exec.resize"),
         Route("GET", "/exec/{id}/json", exec_actions.on_inspect, "exec.inspect"),
         Route("GET", "/images/json", ImageList(services.images).on_get, "images.list"),
-        Route("POST", "/images/create", ImageCreate(services.images).on_post, "images.create"),
-        Route("POST", "/images/load", ImageLoad(services.images).on_post, "images.load"),
+        Route("POST", "/images/create", ImageCreate(services.images, share).on_post, "images.create"),
+        Route("POST", "/images/load", ImageLoad(services.images, share).on_post, "images.load"),
         Route("GET", "/images/{name}/json", ImageInspect(services.images).on_get, "images.inspect"),
     ]

@@ -17,6 +17,12 @@ Json = dict[str, Any]
 
 #: A create or start may pull plugins apart or wait for a busy disk; a person gives up later than this.
 SLOW = 300.0
+#: A container may have asked for this many seconds itself (StopTimeout), where a stop names none.
+LONGEST_STOP = 600
+
+
+def _patience(seconds: int | None) -> float:
+    return SLOW + (LONGEST_STOP if seconds is None else max(seconds, 0))
 
 
 class Engine:
@@ -58,11 +64,11 @@ class Engine:
 
     def stop_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
         query = {"t": seconds, "signal": signal}
-        self._client.json("POST", f"/containers/{name}/stop", query=query, timeout=SLOW + (seconds or 0))
+        self._client.json("POST", f"/containers/{name}/stop", query=query, timeout=_patience(seconds))
 
     def restart_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
         query = {"t": seconds, "signal": signal}
-        self._client.json("POST", f"/containers/{name}/restart", query=query, timeout=SLOW + (seconds or 0))
+        self._client.json("POST", f"/containers/{name}/restart", query=query, timeout=_patience(seconds))
 
     def kill_container(self, name: str, signal: str) -> None:
         self._client.json("POST", f"/containers/{name}/kill", query={"signal": signal}, timeout=60)

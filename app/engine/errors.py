@@ -23,6 +23,8 @@ _KINDS: dict[int, type[errors.Error]] = {
 }
 
 _OUR_NAMES = re.compile(r"\b[cnv]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+#: Ids that nobody has translated; digests of images are no secret.
+_IDS = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 _BRIDGES = re.compile(r"\bbr-[0-9a-f]{12}\b")
 _HOST_PATHS = re.compile(r"/(?:var/lib|run|var/run|tmp|etc)/[^\s:\"']*(?:docker|containerd|overlay2)[^\s:\"']*")
 
@@ -37,6 +39,8 @@ def scrub(message: str, names: Mapping[str, str]) -> str:
     for engine_word in sorted(names, key=len, reverse=True):
         if engine_word:
             message = message.replace(engine_word, names[engine_word])
+    known = set(names.values())
+    message = _IDS.sub(lambda found: found[0] if found[0] in known else "(object)", message)
     message = _OUR_NAMES.sub("(object)", message)
     message = _BRIDGES.sub("(bridge)", message)
     return _HOST_PATHS.sub("(path)", message)

@@ -89,20 +89,21 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     endpoint = spec.endpoints.get("bridge")
     if endpoint and endpoint.mac:
         config["MacAddress"] = endpoint.mac
-    config["HostConfig"] = _host_config(spec, resolved)
+    config["HostConfig"] = _host_config(spec, resolved, labels)
     if resolved.network is not None:
         settings = {"Aliases": endpoint_aliases(resolved, endpoint)}
         config["NetworkingConfig"] = {"EndpointsConfig": {resolved.network.engine_name: settings}}
     return config
 
 
-def _host_config(spec: ContainerSpec, resolved: Resolved) -> Json:
+def _host_config(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, str]) -> Json:
     host = {**spec.host, **_resources(spec, resolved)}
     tmpfs = {t.target: _tmpfs_options(t) for t in spec.tmpfs if _as_options(t)}
     if tmpfs:
         host["Tmpfs"] = tmpfs
+    ours = {key: labels[key] for key in ("sdc.fleet", "sdc.account") if key in labels}
     mounts = [
-        *(_volume_mount(v, resolved) for v in spec.volumes if v.name is not None or v.origin == "Mounts"),
+        *(_volume_mount(v, resolved, ours) for v in spec.volumes if v.name is not None or v.origin == "Mounts"),
         *(_tmpfs_mount(t) for t in spec.tmpfs if not _as_options(t)),
     ]
     if mounts:
@@ -172,7 +173,7 @@ def _resources(spec: ContainerSpec, resolved: Resolved) -> Json:
     return limits
 
 
-def _volume_mount(volume: VolumeMount, resolved: Resolved) -> Json:
+def _volume_mount(volume: VolumeMount, resolved: Resolved, ours: Mapping[str, str]) -> Json:
     source = resolved.volumes[volume.name] if volume.name is not None else ""
     options: Json = {"NoCopy": volume.no_copy}
     if volume.subpath:
@@ -180,6 +181,8 @@ def _volume_mount(volume: VolumeMount, resolved: Resolved) -> Json:
     if volume.name is None:
         # The engine makes it. A named one is ours: what it is like was decided when it was made.
         options |= _volume_making(volume)
+    else:
+        options["Labels"] = dict(ours)
     return {
         "Type": "volume",
         "Source": source,

@@ -29,6 +29,8 @@ from app.store.images import Image
 from app.store.session import Store, Transaction, UniqueViolation
 
 NAME_ATTEMPTS = 6
+#: What an image may bring of things that a request could name no more of.
+MOST_IMAGE_PORTS, MOST_IMAGE_VOLUMES = 128, 32
 
 
 class ContainerCreate:
@@ -52,6 +54,11 @@ class ContainerCreate:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
         if spec.links:
             raise NotImplemented("links are not available here yet; containers reach each other by name")
+        for endpoint in spec.endpoints.values():
+            if endpoint.links:
+                raise NotImplemented("links are not available here yet; containers reach each other by name")
+            if endpoint.ipv4 or endpoint.ipv6:
+                raise InvalidParameter("user specified IP address is supported on user defined networks only")
         with self._store.autocommit() as tx:
             image = images.resolve(tx, account.id, spec.image)
             self._check_image(spec, image)
@@ -84,6 +91,10 @@ class ContainerCreate:
         config = image.inspect.get("Config") or {}
         if not spec.config.get("WorkingDir"):
             check_working_dir("the image's WorkingDir", config.get("WorkingDir") or "")
+        if spec.publish_all and len(config.get("ExposedPorts") or {}) > MOST_IMAGE_PORTS:
+            raise InvalidParameter(f"the image exposes more than {MOST_IMAGE_PORTS} ports; publish single ones with -p")
+        if len(config.get("Volumes") or {}) > MOST_IMAGE_VOLUMES:
+            raise InvalidParameter(f"the image has more than {MOST_IMAGE_VOLUMES} volumes")
         own = spec.config.get("Entrypoint") or spec.config.get("Cmd")
         if not own and not config.get("Entrypoint") and not config.get("Cmd"):
             raise InvalidParameter("No command specified")

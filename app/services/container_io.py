@@ -19,7 +19,7 @@ from app.engine.client import RawStream
 from app.engine.engine import Engine
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, NotFound, Unavailable
+from app.errors import Conflict, Error, NotFound
 from app.services.container_sync import ContainerSync, engine_words
 from app.store import containers, execs
 from app.store.session import Store
@@ -71,7 +71,7 @@ class ContainerIo:
                 told = json.loads(answer)
             except ValueError:
                 return {"StatusCode": -1, "Error": {"Message": "the node was lost while waiting"}}
-            with contextlib.suppress(Unavailable):
+            with contextlib.suppress(Error):
                 # Nobody may read a state older than this answer.
                 if not self._shows_end(container, told["StatusCode"]):
                     self._sync.refresh(container.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -110,11 +111,21 @@ class ContainerQueries:
             state = {**container.inspect["State"], "Error": "the node cannot be reached; this is the last known state"}
             return {**container.inspect, "State": state}
         seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
-        return container_view.inspect(container, seen, words)
+        view = container_view.inspect(container, seen, words)
+        shown = (container.inspect or {}).get("State", {})
+        if any(view["State"][key] != shown.get(key) for key in ("Status", "StartedAt", "FinishedAt", "ExitCode")):
+            # Nobody may be told less by a list than what this answer tells.
+            with contextlib.suppress(Error):
+                self._sync.refresh(container.id)
+        return view
 
     def top(self, account: Account, id_or_name: str, ps_args: str) -> Json:
-        """Titles and Processes. The arguments reach a `ps` on the node, hence the narrow alphabet."""
-        if len(ps_args) > 200 or not all(c.isascii() and (c.isalnum() or c in " ,=:_-") for c in ps_args):
+        """Titles and Processes.
+
+        The arguments reach a `ps` on the node, whose output the engine filters by the column titled PID. No "=" or ":"
+        may be among them: with a title of his own choice (`-oetimes=PID`) a tenant would see everybody's processes.
+        """
+        if len(ps_args) > 200 or not all(c.isascii() and (c.isalnum() or c in " ,_-") for c in ps_args):
             raise Forbidden("not allowed on this shared host: these ps arguments (ps_args)")
         with self._store.autocommit() as tx:
             container, node = containers.get_placed(tx, account.id, id_or_name)

@@ -31,6 +31,8 @@ class Intents:
         detail: dict[str, Any] | None = None,
     ) -> UUID:
         """`open` for a container whose row this transaction has just written."""
+        if not self._process.known:
+            self._process.beat()
         return operations.open_(
             tx,
             kind,

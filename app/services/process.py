@@ -28,7 +28,10 @@ class Process:
         self._store = store
         self._kind = kind
         self._abandoned: set[UUID] = set()
-        self.beat()
+        #: False until the database has heard of this process: before that it may open no operation.
+        self.known = False
+        with contextlib.suppress(Unavailable):
+            self.beat()
 
     def beat(self) -> None:
         """A sign of life, without which this process's operations are taken over."""
@@ -37,6 +40,7 @@ class Process:
             processes.beat(tx, self.id, self._kind, socket.gethostname(), os.getpid())
             for operation_id in abandoned:
                 operations.hand_over(tx, operation_id, self.id, NOBODY)
+        self.known = True
         self._abandoned.difference_update(abandoned)
 
     def abandon(self, operation_id: UUID) -> None:

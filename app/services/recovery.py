@@ -20,11 +20,11 @@ from uuid import UUID
 
 import structlog
 
-from app.domain.container_state import ContainerState
+from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.node import Node
 from app.domain.operation import Operation, OperationKind, OperationState
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Unavailable
+from app.errors import Error, Unavailable
 from app.services.container_create import undo_create
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_sync import ContainerSync, forget
@@ -91,8 +91,10 @@ class Recovery:
                 try:
                     engine = self._fleet.on(node)
                     self._lifecycle.carry_out_removal(container, engine, force=force, volumes=volumes)
-                except Conflict:
-                    # It runs, and was not to be forced: it stays.
+                except Unavailable:
+                    raise
+                except Error:
+                    # It runs and was not to be forced, or its engine cannot remove it: it stays.
                     self._sync.refresh(container.id, also=self._ending(operation, OperationState.UNDONE))
                     return
                 with self._store.begin() as tx:
@@ -126,8 +128,12 @@ class Recovery:
                 networks.set_ready(tx, network.uuid)
             operations.end(tx, operation.id, self._process.id, OperationState.DONE)
 
-    def sweep(self, node: Node) -> None:
-        """Compare a node's containers with our rows, both ways. Raises Unavailable where the node is away."""
+    def sweep(self, node: Node, *, after_gap: bool = False) -> None:
+        """Compare a node's containers with our rows, both ways. Raises Unavailable where the node is away.
+
+        `after_gap` says that events may have been missed: what ran or runs is read again even where its state's word
+        is the same, for it may have ended and begun again.
+        """
         with self._store.begin() as tx:
             before = containers.ids_on_node(tx, node.id)
         listed = self._fleet.on(node).list_containers([f"sdc.fleet={self._fleet_name}"])
@@ -142,7 +148,7 @@ class Recovery:
             known_lost = state is ContainerState.DEAD and seen is None
             if state is ContainerState.CREATING or known_lost or container_id not in before:
                 continue
-            if seen is None or seen["State"] != state:
+            if seen is None or seen["State"] != state or (after_gap and state in ACTIVE):
                 self._refresh(container_id)
 
     def _refresh(self, container_id: str) -> None:

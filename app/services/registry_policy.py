@@ -43,7 +43,11 @@ class RegistryPolicy:
         if registry == DEFAULT_HOST or registry in self._allowed or host in self._allowed:
             return
         # Forms like 127.1 are addresses for resolvers alone, so literals are resolved as well.
-        if any(_is_inner(address) for address in self._resolve(host.strip("[]"))):
+        addresses = list(self._resolve(host.strip("[]")))
+        if not addresses:
+            # A node may know the name, and by an inner address.
+            raise Forbidden(f"registry {registry} is not allowed: its name is not known here; an operator may list it")
+        if any(_is_inner(address) for address in addresses):
             raise Forbidden(f"registry {registry} is not allowed: it is at an address of an inner network")
 
 

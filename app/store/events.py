@@ -12,6 +12,8 @@ from app.store.session import Transaction, to_json
 
 CHANNEL = "sdc_events"
 _APPENDER = 7351001
+#: The most that one request is told of the past.
+HISTORY = 50_000
 
 _COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, id"
 
@@ -47,15 +49,16 @@ def list_after(tx: Transaction, event_id: int, limit: int) -> list[Event]:
 
 
 def list_between(tx: Transaction, account_id: UUID, since: int, until: int, up_to_id: int) -> list[Event]:
-    """An account's stored events from `since` to `until` (nanoseconds) that are not newer than an id."""
+    """An account's stored events from `since` to `until` (nanoseconds) not newer than an id, the last HISTORY."""
     query = text(
         f"""
         SELECT {_COLUMNS} FROM events
-        WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id <= :id ORDER BY id
+        WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id <= :id
+        ORDER BY id DESC LIMIT :most
         """  # noqa: S608
     )
-    values = {"account": account_id, "since": since, "until": until, "id": up_to_id}
-    return [Event(*row) for row in tx.execute(query, values)]
+    values = {"account": account_id, "since": since, "until": until, "id": up_to_id, "most": HISTORY}
+    return [Event(*row) for row in reversed(tx.execute(query, values).all())]
 
 
 def last_time(tx: Transaction, node_id: UUID) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import Response, Result, Stack
+from tests.e2e.stack import Response, Result, Stack, clis
 from tests.e2e.terminal import Terminal
 
 
@@ -26,7 +26,8 @@ class Client:
         return f"cli{self.cli}" + (f"-api{self.api}" if self.api else "")
 
 
-NEWEST = Client("28")
+#: CLI 28 where the machine has it; else the newest there is.
+NEWEST = Client(max(clis(), key=int, default="20"))
 OLDEST = Client("20", "1.20")
 CLIENTS = [NEWEST, Client("20"), Client("20", "1.24"), OLDEST]
 

@@ -298,10 +298,10 @@ def _on_engine(engine: Engine) -> dict[str, list[str]]:
 
 
 def _leave_something_running(home: Path) -> None:
-    """A container that ignores SIGTERM, publishes a port and comes back when it ends."""
+    """A container that ignores SIGTERM, publishes a port, has a named volume and comes back when it ends."""
     lines = quickstart("env", "--home", str(home)).text.replace("export ", "").splitlines()
     env = {"DOCKER_CONFIG": str(home), "PATH": os.environ["PATH"]} | dict(line.split("=", 1) for line in lines)
-    words = ["run", "-d", "--restart", "always", "-p", "8080:80", "busybox", "sleep", "1000"]
+    words = ["run", "-d", "--restart", "always", "-p", "8080:80", "-v", "kept:/d", "busybox", "sleep", "1000"]
     subprocess.run([clis()[max(clis(), key=int)], *words], env=env, timeout=60, check=True, capture_output=True)
 
 

@@ -44,6 +44,8 @@ BAD = [
     ("-o%20pid%3B%20id", 403, "ps_args"),
     ("%24(id)", 403, "ps_args"),
     ("-e%20-o%20pid%20--sort%20../x", 403, "ps_args"),
+    # With a title of his own for another column a tenant would have the engine show everybody's processes.
+    ("-oetimes%3DPID%20-eoargs%3DX%20--forest", 403, "ps_args"),
     ("a" * 300, 403, "ps_args"),
     ("%ff", 400, "invalid query string"),
 ]

@@ -6,6 +6,7 @@ import falcon
 
 from app.api import params, versions
 from app.api.body import answer, answer_ready, read_json, upgraded
+from app.api.share import Share
 from app.domain import signals
 from app.domain.policy import Rules, decide_create
 from app.errors import InvalidParameter
@@ -77,9 +78,10 @@ class ContainerTop:
 class ContainerActions:
     """start, stop, restart, kill, rename, resize and removal: no body in the answer."""
 
-    def __init__(self, lifecycle: ContainerLifecycle, io: ContainerIo) -> None:
+    def __init__(self, lifecycle: ContainerLifecycle, io: ContainerIo, share: Share) -> None:
         self._lifecycle = lifecycle
         self._io = io
+        self._share = share
 
     def on_start(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         chunked = "chunked" in (req.get_header("Transfer-Encoding") or "").lower()
@@ -93,12 +95,20 @@ class ContainerActions:
 
     def on_stop(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        self._lifecycle.stop(req.context.account, name, seconds=seconds, signal=signal)
+        give_back = self._share.take(req.context.account.id)
+        try:
+            self._lifecycle.stop(req.context.account, name, seconds=seconds, signal=signal)
+        finally:
+            give_back()
         resp.status = 204
 
     def on_restart(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        self._lifecycle.restart(req.context.account, name, seconds=seconds, signal=signal)
+        give_back = self._share.take(req.context.account.id)
+        try:
+            self._lifecycle.restart(req.context.account, name, seconds=seconds, signal=signal)
+        finally:
+            give_back()
         resp.status = 204
 
     def on_kill(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

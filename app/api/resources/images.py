@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import falcon
 
 from app.api import params, versions
 from app.api.body import answer, upgraded
+from app.api.share import Share
+from app.domain.policy import decide_platform
 from app.errors import InvalidParameter, NotImplemented
 from app.services.images import Images, Pull
 from app.stream import json_stream
@@ -22,8 +24,9 @@ _DRAIN = 16 * 1024 * 1024
 class ImageCreate:
     """POST /images/create: docker pull"""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, share: Share) -> None:
         self._images = images
+        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
@@ -32,22 +35,29 @@ class ImageCreate:
             raise NotImplemented("importing an image is not available here")
         if not name:
             raise InvalidParameter("invalid reference format")
-        pull = self._images.pull(
-            req.context.account,
-            name,
-            params.one(query, "tag"),
-            platform=params.one(query, "platform"),
-            auth=_auth(req.get_header("X-Registry-Auth")),
-        )
+        platform = decide_platform(params.one(query, "platform"))
+        give_back = self._share.take(req.context.account.id)
+        try:
+            pull = self._images.pull(
+                req.context.account,
+                name,
+                params.one(query, "tag"),
+                platform=platform,
+                auth=_auth(req.get_header("X-Registry-Auth")),
+            )
+        except BaseException:
+            give_back()
+            raise
         resp.content_type = "application/json"
-        resp.stream = _Encoded(pull)
+        resp.stream = _Encoded(pull, give_back)
 
 
 class _Encoded:
     """Messages as bytes. The server closes it when the client is gone."""
 
-    def __init__(self, messages: Pull) -> None:
+    def __init__(self, messages: Pull, ended: Callable[[], None]) -> None:
         self._messages = messages
+        self._ended = ended
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -56,6 +66,7 @@ class _Encoded:
         return json_stream.encode(next(self._messages))
 
     def close(self) -> None:
+        self._ended()
         self._messages.close()
 
 
@@ -84,16 +95,20 @@ class ImageInspect:
 class ImageLoad:
     """POST /images/load. The answer comes when all is in place, so that a bad archive has a status of its own."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, share: Share) -> None:
         self._images = images
+        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         blocks = _blocks(req)
+        give_back = self._share.take(req.context.account.id)
         try:
             messages = self._images.load(req.context.account, blocks)
         except Exception:
             _drain(blocks)
             raise
+        finally:
+            give_back()
         if versions.load_reports_progress(req.context.api_version):
             resp.content_type = "application/json"
             resp.data = b"".join(map(json_stream.encode, messages))

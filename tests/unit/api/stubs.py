@@ -86,6 +86,7 @@ def make_api(ca_file: str = "") -> Api:
         system=system,
         rules=Rules(),
         ca_file=ca_file,
+        threads=16,
         collect=lambda make: make,
         **stubs,  # type: ignore[arg-type]
     )

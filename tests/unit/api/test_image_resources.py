@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import falcon
 import falcon.testing
@@ -14,6 +15,7 @@ import pytest
 from app.api import errors, params, versions
 from app.api.resources.images import ImageCreate, ImageInspect, ImageList, ImageLoad
 from app.api.router import Route, Router
+from app.api.share import Share
 from app.errors import Error, InvalidParameter, NotFound
 from app.stream import json_stream
 
@@ -63,12 +65,18 @@ class StubImages:
         return [{"Id": "sha256:1", "RepoTags": [], "RepoDigests": [], "Size": 5}]
 
 
+class Account(str):
+    """An account that compares as its login."""
+
+    id = uuid4()
+
+
 class Context:
     def __init__(self, version: str) -> None:
         self._version = version
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        req.context.account = "alice"
+        req.context.account = Account("alice")
         req.context.api_version = versions.parse(self._version)
         req.context.query = params.parse_query(req.query_string)
 
@@ -76,8 +84,8 @@ class Context:
 def client(images: StubImages, version: str = "1.44") -> falcon.testing.TestClient:
     routes = [
         Route("GET", "/images/json", ImageList(images).on_get, "images.list"),  # type: ignore[arg-type]
-        Route("POST", "/images/create", ImageCreate(images).on_post, "images.create"),  # type: ignore[arg-type]
-        Route("POST", "/images/load", ImageLoad(images).on_post, "images.load"),  # type: ignore[arg-type]
+        Route("POST", "/images/create", ImageCreate(images, Share(2)).on_post, "images.create"),  # type: ignore[arg-type]
+        Route("POST", "/images/load", ImageLoad(images, Share(2)).on_post, "images.load"),  # type: ignore[arg-type]
         Route("GET", "/images/{name}/json", ImageInspect(images).on_get, "images.inspect"),  # type: ignore[arg-type]
     ]
     app = falcon.App(router=Router(routes), middleware=[Context(version)])  # type: ignore[call-overload]

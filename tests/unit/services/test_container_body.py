@@ -75,8 +75,15 @@ def test_never_more_cpus_than_the_node_has() -> None:
 def test_named_volumes_go_by_our_names() -> None:
     of = resolved(volumes={"data": "v-1"})
     sent = body(of, HostConfig={"Binds": ["data:/data:ro", "/anonymous"]}, Volumes={"/other": {}})
+    options = {"NoCopy": False, "Labels": {}}
     assert sent["HostConfig"]["Mounts"] == [
-        {"Type": "volume", "Source": "v-1", "Target": "/data", "ReadOnly": True, "VolumeOptions": {"NoCopy": False}}
+        {
+            "Type": "volume",
+            "Source": "v-1",
+            "Target": "/data",
+            "ReadOnly": True,
+            "VolumeOptions": {"NoCopy": False, "Labels": {}},
+        }
     ]
     assert sent["Volumes"] == {"/anonymous": {}, "/other": {}}
     assert "Binds" not in sent["HostConfig"]
@@ -94,7 +101,7 @@ def test_an_anonymous_volume_is_made_as_it_was_asked_for() -> None:
 def test_a_named_volume_is_ours_to_make() -> None:
     asked = {"Mounts": [{"Type": "volume", "Source": "data", "Target": "/d", "VolumeOptions": {"Labels": {"a": "b"}}}]}
     sent = body(resolved(volumes={"data": "v-1"}), HostConfig=asked)["HostConfig"]["Mounts"][0]
-    assert sent["VolumeOptions"] == {"NoCopy": False}
+    assert sent["VolumeOptions"] == {"NoCopy": False, "Labels": {}}
 
 
 @pytest.mark.parametrize(
