@@ -86,6 +86,9 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     anonymous: Json = {v.target: {} for v in spec.volumes if v.name is None and v.origin != "Mounts"}
     if anonymous:
         config["Volumes"] = anonymous
+    brought = resolved.image_config.get("Healthcheck")
+    if brought and not config.get("Healthcheck"):
+        config["Healthcheck"] = _paced(brought)
     endpoint = spec.endpoints.get("bridge")
     if endpoint and endpoint.mac:
         config["MacAddress"] = endpoint.mac
@@ -94,6 +97,12 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
         settings = {"Aliases": endpoint_aliases(resolved, endpoint)}
         config["NetworkingConfig"] = {"EndpointsConfig": {resolved.network.engine_name: settings}}
     return config
+
+
+def _paced(healthcheck: Json) -> Json:
+    """An image's health check with its times at the floor that a request's own are held to: each run costs the node."""
+    times = {key: value for key in ("Interval", "Timeout", "StartPeriod") if (value := healthcheck.get(key) or 0) > 0}
+    return {**healthcheck, **{key: max(value, 10**9) for key, value in times.items()}}
 
 
 def _host_config(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, str]) -> Json:

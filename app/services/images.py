@@ -1,7 +1,8 @@
 """Images: pull, load, list, inspect. Names are the account's and stand in the database; engines hold content.
 
-Nobody gets content by naming it. A pull always asks the registry, with the caller's own credentials, even where the
-node has everything; a load has to bring every layer.
+A pull always asks the registry, with the caller's own credentials, even where the node has everything; a load has to
+bring every layer. One way to content by naming it is left: an engine that has an image takes a manifest's word for it,
+so a registry of one's own that names the id of another's image is a way to it. `deploy/README.md` tells operators.
 """
 
 from __future__ import annotations

@@ -75,7 +75,6 @@ def test_never_more_cpus_than_the_node_has() -> None:
 def test_named_volumes_go_by_our_names() -> None:
     of = resolved(volumes={"data": "v-1"})
     sent = body(of, HostConfig={"Binds": ["data:/data:ro", "/anonymous"]}, Volumes={"/other": {}})
-    options = {"NoCopy": False, "Labels": {}}
     assert sent["HostConfig"]["Mounts"] == [
         {
             "Type": "volume",
@@ -171,3 +170,21 @@ def test_what_is_shared_is_shown_by_id_and_sent_by_our_name() -> None:
     view = shown(spec(HostConfig=asked), of)["HostConfig"]
     assert view["IpcMode"] == view["PidMode"] == f"container:{other.id}"
     assert view["VolumesFrom"] == ["other:ro"]
+
+
+@pytest.mark.parametrize(
+    ("brought", "sent"),
+    [
+        ({"Test": ["CMD", "x"], "Interval": 1_000_000}, {"Test": ["CMD", "x"], "Interval": 10**9}),
+        (
+            {"Test": ["CMD", "x"], "Interval": 3 * 10**9, "Timeout": 5},
+            {"Test": ["CMD", "x"], "Interval": 3 * 10**9, "Timeout": 10**9},
+        ),
+        ({"Test": ["CMD", "x"], "Interval": 0}, {"Test": ["CMD", "x"], "Interval": 0}),
+    ],
+)
+def test_an_images_health_check_is_held_to_the_floor(brought: dict, sent: dict) -> None:
+    assert body(resolved(image_config={"Cmd": ["x"], "Healthcheck": brought}))["Healthcheck"] == sent
+    own = {"Test": ["CMD", "y"], "Interval": 2 * 10**9}
+    asked = body(resolved(image_config={"Cmd": ["x"], "Healthcheck": brought}), Healthcheck=own)
+    assert asked["Healthcheck"]["Test"] == ["CMD", "y"]
