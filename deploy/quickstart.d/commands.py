@@ -58,8 +58,9 @@ def own_processes(home: Path, namespace: Path) -> list[int]:
         try:
             parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             marked = mark in (entry / "environ").read_bytes().split(b"\0")
-            # nginx writes its title over its environment, but the title names its configuration file.
-            is_nginx = nginx in (entry / "cmdline").read_bytes()
+            # nginx writes its title over its environment. A master's title names its configuration file; a worker may
+            # have lost its master, but has the same working directory.
+            is_nginx = nginx in (entry / "cmdline").read_bytes() or os.readlink(entry / "cwd") == f"{home}/nginx"
             if marked or is_nginx or (entry / "ns" / "mnt").stat().st_ino == engine_namespace:
                 own.add(pid)
         except (OSError, IndexError, ValueError):

@@ -72,8 +72,13 @@ def parts(stack: Stack, made_from: str) -> list[Part]:
         ),
         Part(
             name="nginx",
-            command=["nginx", "-p", stack.nginx, "-c", configuration, "-e", "stderr"],
-            directory=Path("/"),
+            command=[
+                stack.python,
+                CHECKOUT / "deploy/quickstart.d/start_nginx.py",
+                stack.nginx,
+                *("-p", stack.nginx, "-c", configuration, "-e", "stderr"),
+            ],
+            directory=stack.nginx,
             environment=build,
         ),
     ]

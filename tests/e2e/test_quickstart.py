@@ -138,6 +138,10 @@ def test_a_part_that_dies_is_started_again(stack: Stack, part: str) -> None:
         return stack.docker("alice", "run", "--rm", "busybox", "echo", "again", check=False).stdout == b"again\n"
 
     wait_until(works, f"docker run works after {part} died", timeout=30)
+    # It runs, and does not only try to: nothing of the dead one is in its way.
+    time.sleep(3)
+    assert stack.status()["parts"][part]["state"] == "running"
+    assert stack.pid(part) == stack.pid(part) != 0
 
 
 # --- what it cannot do, it says ------------------------------------------------------------------------------------
