@@ -41,9 +41,6 @@ FORGET_SECONDS = 600.0
 #: mostly recorded by then.
 GATHER_SECONDS = 0.02
 
-#: Attributes of engine events that a tenant may see besides labels, name and image.
-SHOWN_ATTRIBUTES = frozenset({"exitCode", "signal", "execDuration", "height", "width", "oldName", "comment"})
-
 
 class NodeFollower:
     """One node's event stream, in a thread of its own."""

@@ -6,9 +6,10 @@ be answered. Streams hold no thread and need no share.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from app.errors import TooMany
@@ -39,3 +40,12 @@ class Share:
                         del self._held[account_id]
 
         return give_back
+
+    @contextlib.contextmanager
+    def hold(self, account_id: UUID) -> Iterator[None]:
+        """A place for as long as the block runs. Raises TooMany."""
+        give_back = self.take(account_id)
+        try:
+            yield
+        finally:
+            give_back()

@@ -13,6 +13,7 @@ from typing import Any
 import re2
 
 from app.domain import ports
+from app.domain.container_state import ACTIVE
 from app.errors import InvalidParameter, NotFound
 
 Filters = dict[str, list[str]]
@@ -38,7 +39,6 @@ KNOWN = frozenset(
 )
 STATES = frozenset(["created", "running", "paused", "restarting", "removing", "exited", "dead"])
 HEALTH = frozenset(["none", "starting", "healthy", "unhealthy"])
-ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
 @dataclass(frozen=True)

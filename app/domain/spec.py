@@ -91,6 +91,13 @@ class Resources:
     #: Label `com.joyent.package`: uuid, name or short uuid of a package.
     package: str = ""
 
+    @property
+    def asked_nano_cpus(self) -> int:
+        """CPUs as asked for in either way, in 1e-9 CPU; the kernel's period is 100 ms where none is named."""
+        if self.nano_cpus or self.cpu_quota <= 0:
+            return self.nano_cpus
+        return self.cpu_quota * 10**9 // (self.cpu_period or 100_000)
+
 
 @dataclass(frozen=True)
 class ContainerSpec:

@@ -34,6 +34,11 @@ def from_status(status: int, message: str) -> errors.Error:
     return _KINDS.get(status, errors.Internal)(message)
 
 
+def reworded(error: errors.Error, names: Mapping[str, str]) -> errors.Error:
+    """The same kind of error in the tenant's words (see `scrub`)."""
+    return type(error)(scrub(error.message, names), retry_after=error.retry_after)
+
+
 def scrub(message: str, names: Mapping[str, str]) -> str:
     """`message` with each key of `names` (engine ids and names, longest first) replaced by the tenant's word for it."""
     for engine_word in sorted(names, key=len, reverse=True):

@@ -53,10 +53,7 @@ class Size:
 def size(spec: ContainerSpec, package: Package, node: Node) -> Size:
     """What the tenant asked for where he did, else the package's; never more CPUs than the node has."""
     wanted = spec.resources
-    cpus = wanted.nano_cpus
-    if not cpus and wanted.cpu_quota > 0:
-        cpus = wanted.cpu_quota * 10**9 // (wanted.cpu_period or 100_000)
-    return Size(wanted.memory or package.memory, cpus or min(package.nano_cpus, node.cpus * 10**9))
+    return Size(wanted.memory or package.memory, wanted.asked_nano_cpus or min(package.nano_cpus, node.cpus * 10**9))
 
 
 def warnings(spec: ContainerSpec, node: Node) -> list[str]:

@@ -15,7 +15,7 @@ from app.domain.operation import OperationKind
 from app.domain.package import Package
 from app.domain.policy import check_working_dir
 from app.domain.spec import ContainerSpec
-from app.engine.errors import scrub
+from app.engine.errors import reworded
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, NotImplemented, Unavailable
 from app.placement import scheduler
@@ -52,13 +52,11 @@ class ContainerCreate:
 
     def create(self, account: Account, spec: ContainerSpec) -> tuple[str, list[str]]:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
-        if spec.links:
+        endpoints = spec.endpoints.values()
+        if spec.links or any(endpoint.links for endpoint in endpoints):
             raise NotImplemented("links are not available here yet; containers reach each other by name")
-        for endpoint in spec.endpoints.values():
-            if endpoint.links:
-                raise NotImplemented("links are not available here yet; containers reach each other by name")
-            if endpoint.ipv4 or endpoint.ipv6:
-                raise InvalidParameter("user specified IP address is supported on user defined networks only")
+        if any(endpoint.ipv4 or endpoint.ipv6 for endpoint in endpoints):
+            raise InvalidParameter("user specified IP address is supported on user defined networks only")
         with self._store.autocommit() as tx:
             image = images.resolve(tx, account.id, spec.image)
             self._check_image(spec, image)
@@ -102,14 +100,11 @@ class ContainerCreate:
     @staticmethod
     def _package(tx: Transaction, spec: ContainerSpec) -> Package:
         wanted = spec.resources
-        cpus = wanted.nano_cpus
-        if not cpus and wanted.cpu_quota > 0:
-            cpus = wanted.cpu_quota * 10**9 // (wanted.cpu_period or 100_000)
         return package.choose(
             packages.list_active(tx),
             label=wanted.package,
             memory=wanted.memory,
-            nano_cpus=cpus,
+            nano_cpus=wanted.asked_nano_cpus,
             disk=wanted.storage_size,
         )
 
@@ -302,7 +297,7 @@ class ContainerCreate:
         words |= {engine_name: name for name, engine_name in resolved.volumes.items()}
         if resolved.network:
             words[resolved.network.engine_name] = resolved.network.name
-        return type(error)(scrub(error.message, words), retry_after=error.retry_after)
+        return reworded(error, words)
 
 
 def undo_create(store: Store, fleet: Fleet, node: Node, container_id: str, new_volumes: list[UUID]) -> None:

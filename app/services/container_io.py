@@ -17,7 +17,7 @@ from app.domain.container_state import COMMANDS, Command, ContainerState, refuse
 from app.domain.policy import ExecSpec
 from app.engine.client import RawStream
 from app.engine.engine import Engine
-from app.engine.errors import scrub
+from app.engine.errors import reworded, scrub
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, NotFound
 from app.services.container_sync import ContainerSync, engine_words
@@ -197,7 +197,7 @@ class ContainerIo:
             return call()
         except Error as error:
             known = {**engine_words(container), **(words or {})}
-            raise type(error)(scrub(error.message, known), retry_after=error.retry_after) from error
+            raise reworded(error, known) from error
 
 
 def _exec_body(spec: ExecSpec) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from app.domain import container_state, names
@@ -12,9 +13,9 @@ from app.domain.container_state import Command, ContainerState
 from app.domain.network import Network
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
-from app.engine.errors import scrub
+from app.engine.errors import reworded
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, NotImplemented, NotModified, Unavailable
+from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, NotImplemented, Unavailable
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
 from app.store import containers, networks
@@ -108,7 +109,7 @@ class ContainerLifecycle:
             # The name is changed; an observer brings the network's DNS after it.
             self._intents.abandon(operation_id)
             if isinstance(error, Error):
-                raise self._for_tenant(error, container) from error
+                raise reworded(error, engine_words(container)) from error
             raise
 
     def announce_name(self, container_id: str) -> None:
@@ -154,20 +155,11 @@ class ContainerLifecycle:
                 raise Conflict(f"removal of container {container.id} is already in progress")
             detail = {"force": force, "volumes": volumes, "name": container.name, "image": container.image}
             operation_id = self._intents.open(tx, OperationKind.REMOVE, container, detail)
-        try:
+        with self._ending(container, operation_id):
             self.carry_out_removal(container, engine, force=force, volumes=volumes)
             with self._store.begin() as tx:
                 forget(tx, container, volumes=volumes)
                 self._intents.done(tx, operation_id)
-        except Unavailable:
-            self._intents.abandon(operation_id)
-            raise
-        except Error as error:
-            self._record_refusal(container, operation_id, error)
-            raise self._for_tenant(error, container) from error
-        except BaseException:
-            self._intents.abandon(operation_id)
-            raise
 
     @staticmethod
     def carry_out_removal(container: Container, engine: Engine, *, force: bool, volumes: bool) -> None:
@@ -222,15 +214,21 @@ class ContainerLifecycle:
                 f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): "
                 f"Bind for 0.0.0.0:{taken.host_port} failed: port is already allocated"
             ) from taken
-        try:
+        with self._ending(container, operation_id):
             call()
             self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
+
+    @contextlib.contextmanager
+    def _ending(self, container: Container, operation_id: UUID) -> Iterator[None]:
+        """Around an engine call: however it fails, its operation ends undone or is left to an observer."""
+        try:
+            yield
         except Unavailable:
             self._intents.abandon(operation_id)
             raise
         except Error as error:
             self._record_refusal(container, operation_id, error)
-            raise self._for_tenant(error, container) from error
+            raise reworded(error, engine_words(container)) from error
         except BaseException:
             self._intents.abandon(operation_id)
             raise
@@ -243,12 +241,6 @@ class ContainerLifecycle:
             self._intents.abandon(operation_id)
             if not isinstance(failure, Error):
                 raise
-
-    @staticmethod
-    def _for_tenant(error: Error, container: Container) -> Error:
-        if isinstance(error, NotModified):
-            return error
-        return type(error)(scrub(error.message, engine_words(container)), retry_after=error.retry_after)
 
     @staticmethod
     def _check_seconds(seconds: int | None) -> None:

@@ -12,7 +12,7 @@ import orjson
 from app.domain import container_filter, container_view
 from app.domain.account import Account
 from app.domain.container_filter import Filters
-from app.engine.errors import scrub
+from app.engine.errors import reworded, scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, Forbidden, InvalidParameter, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
@@ -132,7 +132,7 @@ class ContainerQueries:
         try:
             return self._fleet.on(node).top(container.engine_name, ps_args or None)
         except Error as error:
-            raise type(error)(scrub(error.message, engine_words(container)), retry_after=error.retry_after) from error
+            raise reworded(error, engine_words(container)) from error
 
 
 def _array(entries: list[str]) -> bytes:

@@ -95,20 +95,14 @@ class ContainerActions:
 
     def on_stop(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        give_back = self._share.take(req.context.account.id)
-        try:
+        with self._share.hold(req.context.account.id):
             self._lifecycle.stop(req.context.account, name, seconds=seconds, signal=signal)
-        finally:
-            give_back()
         resp.status = 204
 
     def on_restart(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        give_back = self._share.take(req.context.account.id)
-        try:
+        with self._share.hold(req.context.account.id):
             self._lifecycle.restart(req.context.account, name, seconds=seconds, signal=signal)
-        finally:
-            give_back()
         resp.status = 204
 
     def on_kill(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

@@ -101,14 +101,12 @@ class ImageLoad:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         blocks = _blocks(req)
-        give_back = self._share.take(req.context.account.id)
-        try:
-            messages = self._images.load(req.context.account, blocks)
-        except Exception:
-            _drain(blocks)
-            raise
-        finally:
-            give_back()
+        with self._share.hold(req.context.account.id):
+            try:
+                messages = self._images.load(req.context.account, blocks)
+            except Exception:
+                _drain(blocks)
+                raise
         if versions.load_reports_progress(req.context.api_version):
             resp.content_type = "application/json"
             resp.data = b"".join(map(json_stream.encode, messages))
