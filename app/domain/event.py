@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,8 @@ FILTERS = frozenset(
 @dataclass(frozen=True)
 class Event:
     account_id: UUID
-    node_id: UUID
+    #: None for what only the database knows: a tag, a network made, a volume removed.
+    node_id: UUID | None
     time_nano: int
     type: str
     action: str
@@ -86,6 +88,11 @@ class Event:
     @property
     def verb(self) -> str:
         return self.action.partition(":")[0]
+
+
+def ours(account_id: UUID, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> Event:
+    """An event that a service tells itself, for no engine knows of it. It happens now, by our own clock."""
+    return Event(account_id, None, time.time_ns(), kind, action, actor_id, attributes)
 
 
 def message(event: Event) -> dict[str, Any]:

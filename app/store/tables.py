@@ -324,9 +324,11 @@ events = Table(
         "id", BigInteger, Identity(always=True), primary_key=True, comment="in commit order: one appender at a time"
     ),
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, comment="who may see it"),
-    Column("node_id", ForeignKey("nodes.id"), nullable=False, comment="node whose engine told it"),
-    Column("time_nano", BigInteger, nullable=False, comment="the engine's time, nanoseconds since 1970"),
-    Column("type", Text, nullable=False, comment="container"),
+    Column("node_id", ForeignKey("nodes.id"), comment="node whose engine told it; null = a service told it"),
+    Column(
+        "time_nano", BigInteger, nullable=False, comment="when, in nanoseconds since 1970, by the clock of who told it"
+    ),
+    Column("type", Text, nullable=False, comment="container, image, network or volume"),
     Column("action", Text, nullable=False, comment="Docker's word: start, die, destroy ..."),
     Column("actor_id", Text, nullable=False, comment="id of the object as the tenant knows it"),
     Column("attributes", JSONB, nullable=False, comment="name, image, labels, exit code and so on"),
@@ -334,5 +336,5 @@ events = Table(
     Index(None, "account_id", "time_nano"),
     Index(None, "time_nano"),
     UniqueConstraint("node_id", "time_nano", "action", "actor_id"),
-    comment="What happened on engines, as docker events tells it. The unique key makes a replay harmless.",
+    comment="What happened, as docker events tells it. The unique key makes an engine's replay harmless.",
 )

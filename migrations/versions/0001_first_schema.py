@@ -249,9 +249,14 @@ def upgrade() -> None:
             comment="in commit order: one appender at a time",
         ),
         sa.Column("account_id", sa.UUID(), nullable=False, comment="who may see it"),
-        sa.Column("node_id", sa.UUID(), nullable=False, comment="node whose engine told it"),
-        sa.Column("time_nano", sa.BigInteger(), nullable=False, comment="the engine's time, nanoseconds since 1970"),
-        sa.Column("type", sa.Text(), nullable=False, comment="container"),
+        sa.Column("node_id", sa.UUID(), nullable=True, comment="node whose engine told it; null = a service told it"),
+        sa.Column(
+            "time_nano",
+            sa.BigInteger(),
+            nullable=False,
+            comment="when, in nanoseconds since 1970, by the clock of who told it",
+        ),
+        sa.Column("type", sa.Text(), nullable=False, comment="container, image, network or volume"),
         sa.Column("action", sa.Text(), nullable=False, comment="Docker's word: start, die, destroy ..."),
         sa.Column("actor_id", sa.Text(), nullable=False, comment="id of the object as the tenant knows it"),
         sa.Column(
@@ -266,7 +271,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "node_id", "time_nano", "action", "actor_id", name=op.f("uq_events_node_id_time_nano_action_actor_id")
         ),
-        comment="What happened on engines, as docker events tells it. The unique key makes a replay harmless.",
+        comment="What happened, as docker events tells it. The unique key makes an engine's replay harmless.",
     )
     op.create_index(op.f("ix_events_account_id_id"), "events", ["account_id", "id"], unique=False)
     op.create_index(op.f("ix_events_account_id_time_nano"), "events", ["account_id", "time_nano"], unique=False)
