@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, text, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, text, update
 
 from app.domain.account import Account, AccountKey
 from app.store.session import Transaction
@@ -22,6 +22,13 @@ _COLUMNS = (
     accounts.c.used_nano_cpus,
 )
 
+#: Made once: it is asked for every request.
+_BY_KEY = (
+    select(*_COLUMNS)
+    .join(account_keys, account_keys.c.account_id == accounts.c.id)
+    .where(accounts.c.login == bindparam("login"), account_keys.c.fingerprint == bindparam("fingerprint"))
+)
+
 
 def _account(row: Row) -> Account:
     return Account(row.id, row.login, row.disabled_at is not None, *row[3:])
@@ -34,12 +41,7 @@ def find_by_login(tx: Transaction, login: str) -> Account | None:
 
 def find_by_key(tx: Transaction, login: str, fingerprint: str) -> Account | None:
     """The account of this login, if the key is registered there."""
-    query = (
-        select(*_COLUMNS)
-        .join(account_keys, account_keys.c.account_id == accounts.c.id)
-        .where(accounts.c.login == login, account_keys.c.fingerprint == fingerprint)
-    )
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_BY_KEY, {"login": login, "fingerprint": fingerprint}).one_or_none()
     return _account(row) if row else None
 
 

@@ -199,7 +199,7 @@ def stamp(tx: Transaction, account_id: UUID) -> tuple:
     Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
     """
     statement = """
-        SELECT count(*), sum(hashtextextended(id, xmin::text::bigint)) FROM containers WHERE account_id = %(account)s
+        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint)) FROM containers WHERE account_id = %(account)s
         """
     return tuple(tx.exec_driver_sql(statement, {"account": account_id}).one())
 

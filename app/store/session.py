@@ -46,13 +46,13 @@ class Store:
             pool_size=pool,
             max_overflow=4,
             pool_timeout=10,
+            # So that a connection never has to change its mode: each change is a round trip. `begin` says BEGIN itself.
+            isolation_level="AUTOCOMMIT",
             connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
             json_serializer=to_json,
             json_deserializer=orjson.loads,
         )
         event.listen(self._engine, "checkout", _refuse_lost)
-        # The same pool of connections.
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -60,8 +60,19 @@ class Store:
 
         Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
         """
-        with self._kinds(), self._engine.begin() as connection:
-            yield connection
+        with self._kinds(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                # One that is lost has nothing to roll back.
+                if not connection.invalidated:
+                    try:
+                        connection.exec_driver_sql("ROLLBACK")
+                    except DBAPIError:
+                        connection.invalidate()
+                raise
+            connection.exec_driver_sql("COMMIT")
 
     @contextmanager
     def autocommit(self) -> Iterator[Transaction]:
@@ -70,7 +81,7 @@ class Store:
         A transaction costs two more round trips, and for reads it gives nothing: at PostgreSQL's default isolation
         every statement sees what is committed when it begins. Raises as `begin` does.
         """
-        with self._kinds(), self._autocommit.connect() as connection:
+        with self._kinds(), self._engine.connect() as connection:
             yield connection
 
     @staticmethod
