@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-import app.server.relay as relay_module
+import app.server.carrier as carrier_module
 from app.errors import TooMany, Unavailable
-from app.server.relay import BLOCK, LINGER_SECONDS, Collect, Relay, Stream
+from app.server.carrier import BLOCK, LINGER_SECONDS
+from app.server.relay import Relay
+from app.server.stream import Collect, Stream
 
 WAIT = 10.0
 MEGABYTE = 1 << 20
@@ -560,8 +562,8 @@ def test_tls_bytes_that_stay_decrypted_after_a_turn_are_not_forgotten(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One record is more than what a turn takes here: no event of the descriptor announces its rest."""
-    monkeypatch.setattr(relay_module, "BLOCK", 1000)
-    monkeypatch.setattr(relay_module, "BURST", 1)
+    monkeypatch.setattr(carrier_module, "BLOCK", 1000)
+    monkeypatch.setattr(carrier_module, "BURST", 1)
     waiting = threading.Event()
 
     def serve(sock: ssl.SSLSocket) -> None:

@@ -15,19 +15,19 @@ from gunicorn.errors import ConfigError
 
 from app.errors import InvalidParameter
 from app.server import worker
-from app.server.worker import (
+from app.server.client import (
     IO_SECONDS,
     MINIMUM_RATE,
     BodyUnreader,
     ClientGone,
     ClientSocket,
-    Connection,
-    FrontDoorWorker,
     Input,
     Pace,
     SlowClient,
-    error_response,
 )
+from app.server.connection import Connection
+from app.server.response import error_response
+from app.server.worker import FrontDoorWorker
 
 
 def settings(**changes: Any) -> Config:
@@ -215,6 +215,6 @@ def test_another_gunicorn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_message_cannot_break_the_answer_apart() -> None:
-    head, _, body = error_response("400 Bad Request", 'a "quote"\r\nSet-Cookie: x\udcff').partition(b"\r\n\r\n")
+    head, _, body = error_response("400 Bad Request", 'a "quote"\r\nSet-Cookie: x\udcff', "id-1").partition(b"\r\n\r\n")
     assert b"Set-Cookie" not in head
     assert orjson.loads(body)["message"].startswith('a "quote"\r\n')
