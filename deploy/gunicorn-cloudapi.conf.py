@@ -1,0 +1,61 @@
+"""gunicorn's settings for CloudAPI: one process beside the front door's, with gunicorn's own threaded worker.
+
+The front door's worker takes identity from a connection's preamble and refuses connections without one; CloudAPI's
+connections have none. So they are two processes with a socket each, and neither has a rule for the other's. The stock
+worker is enough here: nginx speaks HTTP on this port, and passes a request on when all of it is there.
+"""
+
+import grp
+import os
+import sys
+
+from app import log
+from app.settings import WRONG_SETTINGS, ProcessSettings
+
+try:
+    _settings = ProcessSettings.from_environ()
+except ValueError as error:
+    print(f"sdc-docker-cloudapi: {error}", file=sys.stderr)
+    sys.exit(WRONG_SETTINGS)
+log.configure(_settings.log_level)
+
+wsgi_app = "app.cloudapi_wsgi:application"
+worker_class = "gthread"
+workers = 1
+threads = 8
+timeout = 60
+graceful_timeout = 10
+# nginx opens a connection for each request.
+keepalive = 1
+
+bind = f"unix:{_settings.cloudapi_socket}"
+# 0660: whoever can connect to the socket can say where he comes from, though not who he is.
+umask = 0o117
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else str(_settings.run_dir)  # noqa: S108  (made by mkstemp)
+
+# No header is believed, and none may be spelled in two ways.
+forwarder_headers = ""
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+header_map = "refuse"
+proxy_protocol = "off"
+http_protocols = "h1"
+http_parser = "python"
+
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+accesslog = None
+errorlog = "-"
+loglevel = _settings.log_level
+logconfig_dict = log.for_gunicorn(_settings.log_level)
+proc_name = "sdc-docker-cloudapi"
+
+
+def when_ready(server):  # type: ignore[no-untyped-def]
+    """Give the socket to nginx's group, before the first connection."""
+    if _settings.socket_group:
+        os.chown(_settings.cloudapi_socket, -1, grp.getgrnam(_settings.socket_group).gr_gid)
+    os.chmod(_settings.cloudapi_socket, 0o660)
