@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.network import Place
 from app.services.container_body import Resolved, engine_body, shown, warnings
 from tests.factories import GIB, IMAGE_ID, MIB, container, network, node, number, package, spec
 
@@ -14,7 +15,13 @@ LABELS = {"sdc.op": "x"}
 
 def resolved(**values: Any) -> Resolved:
     about = {"account_id": number(1), "container_id": "ab" * 32, "container_uuid": number(1), "name": "web"}
-    rest = {"image_id": IMAGE_ID, "image_config": {}, "node": node(), "package": package(), "network": network()}
+    rest = {
+        "image_id": IMAGE_ID,
+        "image_config": {},
+        "node": node(),
+        "package": package(),
+        "places": (Place(network()),),
+    }
     return Resolved(**{**about, **rest, **values})
 
 
@@ -37,13 +44,13 @@ def test_the_defaults() -> None:
 
 
 def test_no_network() -> None:
-    sent = body(resolved(network=None), HostConfig={"NetworkMode": "none"})
+    sent = body(resolved(places=()), HostConfig={"NetworkMode": "none"})
     assert sent["HostConfig"]["NetworkMode"] == "none" and "NetworkingConfig" not in sent
 
 
 def test_a_shared_network_has_no_hostname_of_its_own() -> None:
     other = container(2)
-    sent = body(resolved(network=None, containers={"other": other}), HostConfig={"NetworkMode": "container:other"})
+    sent = body(resolved(places=(), containers={"other": other}), HostConfig={"NetworkMode": "container:other"})
     assert sent["HostConfig"]["NetworkMode"] == f"container:{other.engine_name}"
     assert sent["Hostname"] == ""
 
