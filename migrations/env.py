@@ -1,12 +1,17 @@
-"""Runs migrations against SDC_DATABASE_URL. A lock not to be had within 5 s fails the migration, not the service."""
+"""Runs migrations against SDC_DATABASE_URL. A lock not to be had within 5 s fails the migration, not the service.
+
+Afterwards the role for people who look may see what there is now, where the cluster has that role.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 
 from alembic import context
 from sqlalchemy import create_engine, text
 
+from app.store import read_role
 from app.store.tables import metadata
 
 
@@ -25,6 +30,8 @@ def _migrate(connection) -> None:
     context.configure(connection=connection, target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()
+        if not read_role.grant(connection):
+            print(read_role.HINT, file=sys.stderr)
 
 
 run()

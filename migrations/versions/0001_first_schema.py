@@ -31,6 +31,16 @@ branch_labels = None
 depends_on = None
 
 
+#: What is recorded stays as it was recorded; deleting is for the retention of history alone.
+_NO_CHANGE_OF_AUDIT = """
+    CREATE FUNCTION refuse_change_of_audit() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'audit rows are not changed'; END $$;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit();
+    COMMENT ON FUNCTION refuse_change_of_audit() IS 'makes the table audit append-only';
+"""
+
+
 def upgrade() -> None:
     op.create_table(
         "accounts",
@@ -96,6 +106,12 @@ def upgrade() -> None:
         sa.Column(
             "created_at", sa.DateTime(timezone=True), nullable=True, comment="when the image was built, by its own word"
         ),
+        sa.Column(
+            "history",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="what docker history tells, without names; null = not asked for yet",
+        ),
         sa.CheckConstraint("id ~ '^sha256:[0-9a-f]{64}$'", name=op.f("ck_images_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_images")),
         comment="Image contents that some account has. Who may see them is in account_images.",
@@ -117,10 +133,23 @@ def upgrade() -> None:
         sa.Column(
             "cordoned", sa.Boolean(), server_default="false", nullable=False, comment="true = gets no new containers"
         ),
+        sa.Column(
+            "cordon_reason",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="the operator's word on why; may be empty",
+        ),
         sa.Column("cpus", sa.Integer(), nullable=False, comment="CPUs of the machine"),
         sa.Column("memory", sa.BigInteger(), nullable=False, comment="bytes of memory of the machine"),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True, comment="last answer of its engine"),
-        sa.Column("lease_process_id", sa.UUID(), nullable=True, comment="observer that follows it"),
+        sa.Column(
+            "event_nano",
+            sa.BigInteger(),
+            nullable=True,
+            comment="time of its engine's last event that was read; null = none yet",
+        ),
+        sa.Column("lease_process_id", sa.UUID(), nullable=True, comment="observer that follows it; outlives its row"),
         sa.Column(
             "lease_until", sa.DateTime(timezone=True), nullable=True, comment="when that lease ends unless renewed"
         ),
@@ -132,6 +161,7 @@ def upgrade() -> None:
             comment="when it was enrolled",
         ),
         sa.CheckConstraint("state IN ('up', 'down')", name=op.f("ck_nodes_state")),
+        sa.CheckConstraint("cordoned OR cordon_reason = ''", name=op.f("ck_nodes_cordon_reason")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_nodes")),
         sa.UniqueConstraint("name", name=op.f("uq_nodes_name")),
         sa.UniqueConstraint("url", name=op.f("uq_nodes_url")),
@@ -258,7 +288,7 @@ def upgrade() -> None:
         ),
         sa.Column("type", sa.Text(), nullable=False, comment="container, image, network or volume"),
         sa.Column("action", sa.Text(), nullable=False, comment="Docker's word: start, die, destroy ..."),
-        sa.Column("actor_id", sa.Text(), nullable=False, comment="id of the object as the tenant knows it"),
+        sa.Column("actor_id", sa.Text(), nullable=False, comment="the object's id for the tenant; outlives its row"),
         sa.Column(
             "attributes",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -277,6 +307,33 @@ def upgrade() -> None:
     op.create_index(op.f("ix_events_account_id_time_nano"), "events", ["account_id", "time_nano"], unique=False)
     op.create_index(op.f("ix_events_time_nano"), "events", ["time_nano"], unique=False)
     op.create_table(
+        "told",
+        sa.Column("node_id", sa.UUID(), nullable=False, comment="node that it runs on"),
+        sa.Column(
+            "container_id", sa.Text(), nullable=False, comment="container as the tenant knows it; its row may be gone"
+        ),
+        sa.Column("account_id", sa.UUID(), nullable=False, comment="who was told"),
+        sa.Column(
+            "state", sa.Text(), nullable=False, comment="state that follows from the last event: created, running ..."
+        ),
+        sa.Column("time_nano", sa.BigInteger(), nullable=False, comment="when that was, in nanoseconds since 1970"),
+        sa.Column(
+            "started_nano", sa.BigInteger(), nullable=False, comment="when the last start told of was; 0 = never"
+        ),
+        sa.Column(
+            "attributes",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="name, image and labels, for events of one that is gone",
+        ),
+        sa.CheckConstraint("state IN ('created', 'running', 'paused', 'exited')", name=op.f("ck_told_state")),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_told_account_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_told_node_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("node_id", "container_id", name=op.f("pk_told")),
+        comment="What was last told of each container. After a gap in an engine's events the missing ones follow from it.",
+    )
+    op.create_index(op.f("ix_told_account_id"), "told", ["account_id"], unique=False)
+    op.create_table(
         "networks",
         sa.Column("uuid", sa.UUID(), nullable=False, comment="network uuid; the engine's name is n-<uuid>"),
         sa.Column("id", sa.Text(), nullable=False, comment="64 hex digits that the tenant sees"),
@@ -285,12 +342,46 @@ def upgrade() -> None:
             "name", sa.Text(), nullable=False, comment="the tenant's name; bridge is the account's default network"
         ),
         sa.Column(
-            "subnet", postgresql.CIDR(), nullable=False, comment="its addresses, cut from the data center's pool"
+            "subnet",
+            postgresql.CIDR(),
+            nullable=False,
+            comment="its addresses, cut from the data center's pool or chosen",
         ),
         sa.Column("gateway", postgresql.INET(), nullable=False, comment="address of the gateway"),
         sa.Column(
             "ready", sa.Boolean(), server_default="false", nullable=False, comment="true once the engine has made it"
         ),
+        sa.Column(
+            "removing",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="true = nothing may join it any more",
+        ),
+        sa.Column(
+            "chosen", sa.Boolean(), server_default="false", nullable=False, comment="true = the tenant chose the subnet"
+        ),
+        sa.Column("internal", sa.Boolean(), server_default="false", nullable=False, comment="true = no way out of it"),
+        sa.Column(
+            "attachable", sa.Boolean(), server_default="false", nullable=False, comment="as asked for; shown, no more"
+        ),
+        sa.Column(
+            "ip_range",
+            postgresql.CIDR(),
+            nullable=True,
+            comment="part of the subnet that the engine gives addresses from; null = all of it",
+        ),
+        sa.Column(
+            "aux_addresses",
+            postgresql.JSONB(),
+            server_default="{}",
+            nullable=False,
+            comment="names -> addresses that none gets",
+        ),
+        sa.Column(
+            "options", postgresql.JSONB(), server_default="{}", nullable=False, comment="options of the bridge driver"
+        ),
+        sa.Column("labels", postgresql.JSONB(), server_default="{}", nullable=False, comment="labels"),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -299,17 +390,27 @@ def upgrade() -> None:
             comment="when it was made",
         ),
         sa.CheckConstraint("id ~ '^[0-9a-f]{64}$'", name=op.f("ck_networks_id")),
+        sa.CheckConstraint(
+            "gateway <<= subnet AND (ip_range IS NULL OR ip_range <<= subnet)", name=op.f("ck_networks_addresses")
+        ),
+        postgresql.ExcludeConstraint((sa.text("subnet inet_ops"), "&&"), using="gist", name="ex_networks_subnet"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_networks_account_id")),
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_networks")),
         sa.UniqueConstraint("account_id", "name", name=op.f("uq_networks_account_id_name")),
         sa.UniqueConstraint("id", name=op.f("uq_networks_id")),
-        sa.UniqueConstraint("subnet", name=op.f("uq_networks_subnet")),
         comment="Networks. Each belongs to one account.",
     )
     op.create_table(
         "node_images",
         sa.Column("node_id", sa.UUID(), nullable=False, comment="node"),
         sa.Column("image_id", sa.Text(), nullable=False, comment="image that it holds"),
+        sa.Column(
+            "dropping",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="true = it is just leaving the node",
+        ),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_node_images_image_id")),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_node_images_node_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("node_id", "image_id", name=op.f("pk_node_images")),
@@ -319,13 +420,11 @@ def upgrade() -> None:
     op.create_table(
         "operations",
         sa.Column("id", sa.UUID(), nullable=False, comment="operation id; engine objects carry it as label sdc.op"),
-        sa.Column(
-            "kind", sa.Text(), nullable=False, comment="create, start, stop, restart, kill, rename, remove or network"
-        ),
+        sa.Column("kind", sa.Text(), nullable=False, comment="what is done: create, start, pull, build, connect ..."),
         sa.Column("account_id", sa.UUID(), nullable=False, comment="for whom"),
-        sa.Column("target", sa.Text(), nullable=False, comment="id of the container or network that it changes"),
+        sa.Column("target", sa.Text(), nullable=False, comment="id of what it changes; outlives its row"),
         sa.Column("node_id", sa.UUID(), nullable=False, comment="on which node"),
-        sa.Column("process_id", sa.UUID(), nullable=False, comment="process that carries it out"),
+        sa.Column("process_id", sa.UUID(), nullable=False, comment="who carries it out; outlives its row"),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False, comment="pending, done or undone"),
         sa.Column(
             "detail",
@@ -360,6 +459,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
     )
+    op.create_index(
+        "uq_operations_pushing",
+        "operations",
+        ["node_id", "target"],
+        unique=True,
+        postgresql_where=sa.text("kind = 'push' AND state = 'pending'"),
+    )
     op.create_index(op.f("ix_operations_target"), "operations", ["target"], unique=False)
     op.create_index(op.f("ix_operations_finished_at"), "operations", ["finished_at"], unique=False)
     op.create_table(
@@ -367,7 +473,7 @@ def upgrade() -> None:
         sa.Column("id", sa.UUID(), nullable=False, comment="volume uuid"),
         sa.Column("account_id", sa.UUID(), nullable=False, comment="owner"),
         sa.Column("name", sa.Text(), nullable=False, comment="the tenant's name, unique in the account"),
-        sa.Column("node_id", sa.UUID(), nullable=False, comment="node that has its data"),
+        sa.Column("node_id", sa.UUID(), nullable=True, comment="node that has its data; null = never used"),
         sa.Column(
             "engine_name",
             sa.Text(),
@@ -379,18 +485,40 @@ def upgrade() -> None:
             "labels", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False, comment="labels"
         ),
         sa.Column(
+            "options",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="the driver's options, as given: size",
+        ),
+        sa.Column("state", sa.Text(), server_default="ready", nullable=False, comment="creating, ready or removing"),
+        sa.Column(
+            "first_container",
+            sa.Text(),
+            nullable=True,
+            comment="container it was made or placed for; null = others use it, or nobody did",
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
             comment="when it was made",
         ),
+        sa.CheckConstraint("state IN ('creating', 'ready', 'removing')", name=op.f("ck_volumes_state")),
+        sa.CheckConstraint("node_id IS NOT NULL OR state = 'ready' AND NOT anonymous", name=op.f("ck_volumes_placed")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_volumes_account_id")),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_volumes_node_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_volumes")),
-        sa.UniqueConstraint("account_id", "name", name=op.f("uq_volumes_account_id_name")),
         sa.UniqueConstraint("node_id", "engine_name", name=op.f("uq_volumes_node_id_engine_name")),
-        comment="Volumes. Each belongs to one account and lives on one node.",
+        comment="Volumes. Each belongs to one account and lives on one node from its first use on.",
+    )
+    op.create_index(
+        "uq_volumes_account_id_name",
+        "volumes",
+        ["account_id", "name"],
+        unique=True,
+        postgresql_where=sa.text("state <> 'removing'"),
     )
     op.create_table(
         "containers",
@@ -408,7 +536,6 @@ def upgrade() -> None:
         sa.Column("account_id", sa.UUID(), nullable=False, comment="owner"),
         sa.Column("name", sa.Text(), nullable=False, comment="the tenant's name, unique in the account"),
         sa.Column("node_id", sa.UUID(), nullable=False, comment="where it runs"),
-        sa.Column("network_id", sa.UUID(), nullable=True, comment="network of the account that it is on; null = none"),
         sa.Column("state", sa.Text(), nullable=False, comment="Docker's word for its state, or creating"),
         sa.Column(
             "version",
@@ -479,7 +606,6 @@ def upgrade() -> None:
         sa.CheckConstraint("memory >= 0 AND nano_cpus >= 0", name=op.f("ck_containers_size")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_containers_account_id")),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name=op.f("fk_containers_image_id")),
-        sa.ForeignKeyConstraint(["network_id"], ["networks.uuid"], name=op.f("fk_containers_network_id")),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_containers_node_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_containers")),
         sa.UniqueConstraint("account_id", "name", name=op.f("uq_containers_account_id_name")),
@@ -490,8 +616,70 @@ def upgrade() -> None:
         op.f("ix_containers_account_id_created_at"), "containers", ["account_id", "created_at"], unique=False
     )
     op.create_index(op.f("ix_containers_image_id"), "containers", ["image_id"], unique=False)
-    op.create_index(op.f("ix_containers_network_id"), "containers", ["network_id"], unique=False)
     op.create_index(op.f("ix_containers_node_id"), "containers", ["node_id"], unique=False)
+    op.create_index(op.f("ix_containers_node_id_engine_id"), "containers", ["node_id", "engine_id"], unique=False)
+    op.create_table(
+        "container_endpoints",
+        sa.Column("container_id", sa.Text(), nullable=False, comment="container"),
+        sa.Column("network_uuid", sa.UUID(), nullable=False, comment="network"),
+        sa.Column(
+            "ipv4",
+            postgresql.INET(),
+            nullable=True,
+            comment="address that it is to have there; null = the engine chooses at each start",
+        ),
+        sa.Column(
+            "reserved",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="true = nobody else gets that address",
+        ),
+        sa.Column(
+            "mac",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="MAC address asked for; empty = the engine's choice",
+        ),
+        sa.Column(
+            "aliases",
+            postgresql.JSONB(),
+            server_default="[]",
+            nullable=False,
+            comment="further names in the network's DNS",
+        ),
+        sa.Column(
+            "links",
+            postgresql.JSONB(),
+            server_default="[]",
+            nullable=False,
+            comment="[container id, name] that it alone resolves",
+        ),
+        sa.CheckConstraint("NOT reserved OR ipv4 IS NOT NULL", name=op.f("ck_container_endpoints_reserved")),
+        sa.ForeignKeyConstraint(
+            ["container_id"],
+            ["containers.id"],
+            name=op.f("fk_container_endpoints_container_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["network_uuid"],
+            ["networks.uuid"],
+            name=op.f("fk_container_endpoints_network_uuid"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("container_id", "network_uuid", name=op.f("pk_container_endpoints")),
+        comment="Which container is on which network.",
+    )
+    op.create_index(op.f("ix_container_endpoints_network_uuid"), "container_endpoints", ["network_uuid"], unique=False)
+    op.create_index(
+        "uq_container_endpoints_reserved",
+        "container_endpoints",
+        ["network_uuid", "ipv4"],
+        unique=True,
+        postgresql_where=sa.text("reserved"),
+    )
     op.create_table(
         "image_names",
         sa.Column("account_id", sa.UUID(), nullable=False, comment="account"),
@@ -515,6 +703,58 @@ def upgrade() -> None:
         comment="Names of images, per account: the same name may mean different images in two accounts.",
     )
     op.create_index(op.f("ix_image_names_account_id_image_id"), "image_names", ["account_id", "image_id"], unique=False)
+    op.create_table(
+        "account_layers",
+        sa.Column("account_id", sa.UUID(), nullable=False, comment="account"),
+        sa.Column(
+            "diff_id", sa.Text(), nullable=False, comment="sha256:<64 hex>, the digest of the layer's plain form"
+        ),
+        sa.CheckConstraint("diff_id ~ '^sha256:[0-9a-f]{64}$'", name=op.f("ck_account_layers_diff_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_account_layers_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "diff_id", name=op.f("pk_account_layers")),
+        comment="Layers whose content an account has had: it brought them, or a registry gave them to it.",
+    )
+    op.create_table(
+        "build_cache",
+        sa.Column("account_id", sa.UUID(), nullable=False, comment="who built it"),
+        sa.Column("node_id", sa.UUID(), nullable=False, comment="node that holds it"),
+        sa.Column(
+            "image_id",
+            sa.Text(),
+            nullable=False,
+            comment="an image, or the last step of a stage, which nobody has named",
+        ),
+        sa.Column(
+            "used_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="its last build",
+        ),
+        sa.CheckConstraint("image_id ~ '^sha256:[0-9a-f]{64}$'", name=op.f("ck_build_cache_image_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_build_cache_account_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_build_cache_node_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("account_id", "node_id", "image_id", name=op.f("pk_build_cache")),
+        comment="Images whose steps an account's builds take instead of running them again.",
+    )
+    op.create_index(op.f("ix_build_cache_account_id_used_at"), "build_cache", ["account_id", "used_at"], unique=False)
+    op.create_index(op.f("ix_build_cache_node_id"), "build_cache", ["node_id"], unique=False)
+    op.create_index(op.f("ix_build_cache_image_id"), "build_cache", ["image_id"], unique=False)
+    op.create_table(
+        "layer_blobs",
+        sa.Column("digest", sa.Text(), nullable=False, comment="sha256:<64 hex> of the blob as registries have it"),
+        sa.Column("diff_id", sa.Text(), nullable=False, comment="digest of its plain form"),
+        sa.CheckConstraint(
+            "digest ~ '^sha256:[0-9a-f]{64}$' AND diff_id ~ '^sha256:[0-9a-f]{64}$'",
+            name=op.f("ck_layer_blobs_digests"),
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_layer_blobs")),
+        comment="What compressed layers are in their plain form. A fact of arithmetic, and nobody's own.",
+    )
     op.create_table(
         "container_ports",
         sa.Column("node_id", sa.UUID(), nullable=False, comment="node"),
@@ -540,6 +780,13 @@ def upgrade() -> None:
         sa.Column("container_id", sa.Text(), nullable=False, comment="container"),
         sa.Column("target", sa.Text(), nullable=False, comment="path in the container"),
         sa.Column("volume_id", sa.UUID(), nullable=False, comment="volume that is mounted there"),
+        sa.Column(
+            "named",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="true = by its name: rm -v leaves it",
+        ),
         sa.ForeignKeyConstraint(
             ["container_id"], ["containers.id"], name=op.f("fk_container_volumes_container_id"), ondelete="CASCADE"
         ),
@@ -568,32 +815,123 @@ def upgrade() -> None:
         comment="Commands started in running containers (docker exec).",
     )
     op.create_index(op.f("ix_execs_container_id"), "execs", ["container_id"], unique=False)
+    op.create_index(op.f("ix_execs_engine_exec_id"), "execs", ["engine_exec_id"], unique=False)
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="in the order of recording"),
+        sa.Column(
+            "at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="when it was done; of a request, when it was answered",
+        ),
+        sa.Column("source", sa.Text(), nullable=False, comment="operator, api or cloudapi: what it was done with"),
+        sa.Column(
+            "actor",
+            sa.Text(),
+            nullable=False,
+            comment="user@host of an operator, login of an account; empty = a stranger",
+        ),
+        sa.Column(
+            "account_id",
+            sa.UUID(),
+            nullable=True,
+            comment="account that did it or that it is about; outlives the account",
+        ),
+        sa.Column("account", sa.Text(), server_default="", nullable=False, comment="login of that account at the time"),
+        sa.Column(
+            "fingerprint",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="key of the connection, as SHA256:base64",
+        ),
+        sa.Column(
+            "verb", sa.Text(), nullable=False, comment="noun and verb: account.quota, key.add, containers.create ..."
+        ),
+        sa.Column(
+            "target_type", sa.Text(), nullable=False, comment="account, key, node, package, container, image ..."
+        ),
+        sa.Column("target", sa.Text(), nullable=False, comment="its id, or its name as it was given"),
+        sa.Column(
+            "detail",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+            comment="parameters that are no secrets",
+        ),
+        sa.Column("result", sa.Text(), nullable=False, comment="done, refused or failed"),
+        sa.Column("status", sa.Integer(), nullable=True, comment="HTTP status of the answer; null = not a request"),
+        sa.Column(
+            "reason",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="kind of refusal and why; empty where done",
+        ),
+        sa.Column(
+            "milliseconds", sa.Integer(), nullable=True, comment="how long the request took; null = not a request"
+        ),
+        sa.Column(
+            "left_out",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="similar ones that were only counted",
+        ),
+        sa.Column("request_id", sa.Text(), server_default="", nullable=False, comment="X-Request-Id of the answer"),
+        sa.Column("client", postgresql.INET(), nullable=True, comment="address of the client, where known"),
+        sa.CheckConstraint("source IN ('operator', 'api', 'cloudapi')", name=op.f("ck_audit_source")),
+        sa.CheckConstraint("result IN ('done', 'refused', 'failed')", name=op.f("ck_audit_result")),
+        sa.CheckConstraint("(result = 'done') = (reason = '')", name=op.f("ck_audit_reason")),
+        sa.CheckConstraint("left_out >= 0", name=op.f("ck_audit_left_out")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        comment="Who did what, and who was refused what. Rows are only added, and forgotten when they are old.",
+    )
+    op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_account_id_at"), "audit", ["account_id", "at"], unique=False)
+    op.create_index("ix_audit_refused", "audit", ["at"], unique=False, postgresql_where=sa.text("result <> 'done'"))
+    op.execute(_NO_CHANGE_OF_AUDIT)
     _seed_packages()
 
 
 def downgrade() -> None:
+    op.drop_table("audit")
+    op.execute("DROP FUNCTION refuse_change_of_audit()")
+    op.drop_index(op.f("ix_execs_engine_exec_id"), table_name="execs")
     op.drop_index(op.f("ix_execs_container_id"), table_name="execs")
     op.drop_table("execs")
     op.drop_index(op.f("ix_container_volumes_volume_id"), table_name="container_volumes")
     op.drop_table("container_volumes")
     op.drop_index(op.f("ix_container_ports_container_id"), table_name="container_ports")
     op.drop_table("container_ports")
+    op.drop_table("layer_blobs")
+    op.drop_table("build_cache")
+    op.drop_table("account_layers")
     op.drop_index(op.f("ix_image_names_account_id_image_id"), table_name="image_names")
     op.drop_table("image_names")
+    op.drop_index("uq_container_endpoints_reserved", table_name="container_endpoints")
+    op.drop_index(op.f("ix_container_endpoints_network_uuid"), table_name="container_endpoints")
+    op.drop_table("container_endpoints")
+    op.drop_index(op.f("ix_containers_node_id_engine_id"), table_name="containers")
     op.drop_index(op.f("ix_containers_node_id"), table_name="containers")
-    op.drop_index(op.f("ix_containers_network_id"), table_name="containers")
     op.drop_index(op.f("ix_containers_image_id"), table_name="containers")
     op.drop_index(op.f("ix_containers_account_id_created_at"), table_name="containers")
     op.drop_table("containers")
+    op.drop_index("uq_volumes_account_id_name", table_name="volumes", postgresql_where=sa.text("state <> 'removing'"))
     op.drop_table("volumes")
     op.drop_index(op.f("ix_operations_finished_at"), table_name="operations")
     op.drop_index(op.f("ix_operations_target"), table_name="operations")
+    op.drop_index("uq_operations_pushing", table_name="operations")
     op.drop_index("ix_operations_pending", table_name="operations", postgresql_where=sa.text("state = 'pending'"))
     op.drop_index(op.f("ix_operations_account_id_created_at"), table_name="operations")
     op.drop_table("operations")
     op.drop_index(op.f("ix_node_images_image_id"), table_name="node_images")
     op.drop_table("node_images")
     op.drop_table("networks")
+    op.drop_index(op.f("ix_told_account_id"), table_name="told")
+    op.drop_table("told")
     op.drop_index(op.f("ix_events_time_nano"), table_name="events")
     op.drop_index(op.f("ix_events_account_id_time_nano"), table_name="events")
     op.drop_index(op.f("ix_events_account_id_id"), table_name="events")

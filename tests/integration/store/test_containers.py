@@ -79,16 +79,16 @@ def test_a_port_is_of_a_node(world: World) -> None:
 
 
 def test_volumes_in_use_stay(world: World) -> None:
-    world.create(world.alice, "web", HostConfig={"Binds": ["data:/data"]})
+    container_id = world.create(world.alice, "web", HostConfig={"Binds": ["data:/data"]})
     with world.store.begin() as tx:
         volume = volumes.find(tx, world.alice.id, "data")
         assert volume and volumes.find(tx, world.bob.id, "data") is None
-        assert not volumes.remove_unused(tx, volume.id)
+        assert not volumes.remove_unused(tx, volume.id, container_id)
     world.api.lifecycle.remove(world.alice, "web", force=False, volumes=True, link=False)
     with world.store.begin() as tx:
-        assert volumes.remove_unused(tx, volume.id)
+        assert volumes.remove_unused(tx, volume.id, container_id)
         assert volumes.find(tx, world.alice.id, "data") is None
-        assert volumes.remove_unused(tx, volume.id)
+        assert volumes.remove_unused(tx, volume.id, container_id)
 
 
 def test_leases(world: World) -> None:
