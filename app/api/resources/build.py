@@ -1,0 +1,127 @@
+"""docker build and docker builder prune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import falcon
+
+from app.api import hijack, params, strict_json, versions
+from app.api.body import answer, blocks, drain, upgraded
+from app.api.share import Share
+from app.domain.account import Account
+from app.domain.policy import Rules, decide_build
+from app.errors import InvalidParameter, NotImplemented
+from app.services.build import Builds
+from app.services.build_prune import BuildPrune
+from app.stream.build_context import BuildContext
+
+Json = dict[str, Any]
+
+_TEXTS = ("dockerfile", "remote", "target", "platform", "networkmode", "cgroupparent", "isolation", "version")
+_NUMBERS = ("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize")
+_FLAGS = ("q", "nocache", "pull", "squash", "forcerm")
+_OBJECTS = ("buildargs", "labels", "ulimits", "cachefrom", "securityopt")
+#: Builds of one account at a time, in one worker.
+MOST_BUILDS = 4
+
+
+class Build:
+    """POST /build. The answer begins when the whole context is there: an error before has a status of its own."""
+
+    def __init__(self, builds: Builds, rules: Rules, share: Share) -> None:
+        self._builds = builds
+        self._rules = rules
+        #: Of the worker's threads, which the reading of a context holds one of.
+        self._share = share
+        self._running = Share(MOST_BUILDS)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query, _ = upgraded(req)
+        body = blocks(req)
+        account = req.context.account
+        try:
+            spec = decide_build(_asked(query), self._rules)
+            hijack.require_room(req)
+            with self._share.hold(account.id):
+                context = BuildContext(body, spec.dockerfile)
+                self._start(req, account, context, spec)
+        except Exception:
+            drain(body)
+            raise
+
+    def _start(self, req: falcon.Request, account: Account, context: BuildContext, spec: Any) -> None:
+        give_back = self._running.take(account.id)
+        registries = params.registry_config(req.get_header("X-Registry-Config"))
+        try:
+            opened = self._builds.open(
+                account,
+                context,
+                spec,
+                credentials=partial(_credentials, registries),
+                walk=partial(versions.downgrade_response, req.context.api_version, req.context.operation),
+            )
+        except BaseException:
+            give_back()
+            context.close()
+            raise
+
+        def ended() -> None:
+            give_back()
+            opened.ended()
+
+        hijack.hand_over_collected(req, opened, opened.output, ended=ended)
+
+
+def _asked(query: params.Query) -> Json:
+    """The parameters, typed as they are to be decided. Raises InvalidParameter."""
+    asked: Json = {name: params.one(query, name) for name in (*_TEXTS, "cpusetcpus", "cpusetmems", "extrahosts")}
+    asked |= {name: params.integer(query, name, 0) for name in _NUMBERS}
+    asked |= {name: params.boolean(query, name) for name in _FLAGS} | {"rm": params.boolean(query, "rm", True)}
+    asked |= {name: _decoded(query, name) for name in _OBJECTS}
+    hosts = asked["extrahosts"]
+    if hosts.startswith("["):
+        asked["extrahosts"] = _decoded(query, "extrahosts")
+    return {**asked, "t": params.several(query, "t")}
+
+
+def _decoded(query: params.Query, name: str) -> Any:
+    text = params.one(query, name)
+    if not text:
+        return None
+    try:
+        return strict_json.loads(text.encode(), data_keys=True)
+    except (InvalidParameter, UnicodeEncodeError):
+        raise InvalidParameter(f'invalid value for "{name}": it is not valid JSON') from None
+
+
+def _credentials(registries: Mapping[str, Mapping[str, str]], host: str) -> Mapping[str, str]:
+    names = ["https://index.docker.io/v1/", "index.docker.io", host] if host == "docker.io" else [host]
+    names += [f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/", f"http://{host}"]
+    return next((registries[name] for name in names if name in registries), {})
+
+
+class BuildCachePrune:
+    """POST /build/prune"""
+
+    def __init__(self, prune: BuildPrune, share: Share) -> None:
+        self._prune = prune
+        self._share = share
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query, _ = upgraded(req)
+        params.filters(
+            query, known=("until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private")
+        )
+        params.integer(query, "keep-storage", 0)
+        with self._share.hold(req.context.account.id):
+            answer(req, resp, self._prune.prune(req.context.account))
+
+
+class BuildCancel:
+    """POST /build/cancel, which only BuildKit has: a classic build ends with its connection."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        raise NotImplemented("BuildKit is not available here: set DOCKER_BUILDKIT=0 to use the classic builder")

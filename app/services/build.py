@@ -1,0 +1,386 @@
+"""docker build: the classic builder of one engine, kept within the account.
+
+`FROM` and `COPY --from` reach images that the account has, or what it pulls with its own credentials: the Dockerfile is
+rewritten to their ids (`domain/dockerfile.py`). Cached steps come from images named to the engine as their sources: the
+account's own recent ones, or one that cannot exist. Without any an engine takes whatever fits, from any account, built
+under any circumstances.
+
+The image comes on the engine under a name of ours, by which it is found again should this process die. What the
+account calls it stands in the database alone. The engine's output goes through the worker's relay: a build holds no
+thread, but while it pulls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+
+from app.domain import dockerfile, event, image_reference, image_view, package
+from app.domain.account import Account
+from app.domain.dockerfile import Dockerfile, Needed
+from app.domain.node import Node
+from app.domain.operation import OperationKind
+from app.domain.policy import BuildSpec
+from app.engine.client import RawStream
+from app.engine.engine import Engine
+from app.engine.errors import reworded, scrub
+from app.engine.fleet import Fleet
+from app.errors import Conflict, Error, InvalidParameter, NotFound
+from app.services.image_content import ImageContent
+from app.services.image_pull import ImagePull
+from app.services.networks import DEFAULT_NAME, Networks
+from app.store import build_cache, containers, events, images, networks, packages
+from app.store.images import Image
+from app.store.session import Store, Transaction
+from app.stream import json_stream
+from app.stream.build_context import BuildContext
+from app.stream.build_output import BuildOutput, Told
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+#: Registry host -> the fields of its AuthConfig, {} where the caller sent none.
+Credentials = Callable[[str], Mapping[str, str]]
+#: A message down to the client's version; None where it is told nothing of it.
+Walk = Callable[[Json], Json | None]
+
+#: Where builds stand on an engine until they are recorded.
+_BUILDS = "sdc.invalid/builds"
+_NOTHING = f"sha256:{'0' * 64}"
+_BLOCK = 256 * 1024
+_PERIOD = 100_000
+
+
+@dataclass
+class OpenBuild:
+    """The relay's side of a build: the engine's output, unframed, and what makes the client's of it."""
+
+    sock: socket.socket
+    output: BuildOutput
+    #: To be called once when the stream is over, however it ended.
+    ended: Callable[[], None]
+    leftover: bytes = b""
+
+
+@dataclass
+class _Build:
+    account: Account
+    spec: BuildSpec
+    context: BuildContext
+    file: Dockerfile
+    node: Node
+    #: Name in the Dockerfile -> id.
+    ids: dict[str, str] = field(default_factory=dict)
+    operation: UUID | None = None
+    name: str = ""
+
+    @property
+    def words(self) -> dict[str, str]:
+        return {image_id: name for name, image_id in self.ids.items()}
+
+
+class Builds:
+    def __init__(
+        self, store: Store, fleet: Fleet, account_networks: Networks, content: ImageContent, pull: ImagePull
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._networks = account_networks
+        self._content = content
+        self._pull = pull
+
+    def open(
+        self, account: Account, context: BuildContext, spec: BuildSpec, *, credentials: Credentials, walk: Walk
+    ) -> OpenBuild:
+        """Start a build of a whole context, which belongs to the build from here on.
+
+        Raises InvalidParameter, Forbidden, NotFound, Unavailable, and what the engine refuses before it says anything.
+        Later errors are messages.
+        """
+        try:
+            file = dockerfile.parse(context.dockerfile(), spec.arguments, target=spec.target, name=context.name)
+            found, missing = self._resolve(account, file.needed, everything=not spec.pull)
+            build = _Build(account, spec, context, file, self._content.node([image.id for image in found.values()]))
+            output = BuildOutput(
+                lambda text: scrub(text, build.words),
+                walk,
+                lambda told: self._end(build, told),
+                quiet=spec.quiet,
+                removal=spec.remove,
+                removal_after_failure=spec.force_remove,
+            )
+            if missing:
+                return self._open_pulling(build, missing, credentials, output)
+            raw = self._begin(build, found, output)
+        except BaseException:
+            context.close()
+            raise
+        return OpenBuild(raw.sock, output, lambda: self._give_up(build), raw.leftover)
+
+    def _resolve(
+        self, account: Account, needed: list[Needed], *, everything: bool
+    ) -> tuple[dict[str, Image], list[Needed]]:
+        """The account's images by the names in the Dockerfile, and those that are to be pulled."""
+        found: dict[str, Image] = {}
+        missing = []
+        with self._store.autocommit() as tx:
+            for image in needed:
+                try:
+                    resolved = images.resolve(tx, account.id, image.name)
+                except NotFound:
+                    missing.append(image)
+                    continue
+                # What has no name in a registry cannot be pulled again.
+                if everything or _is_id(image.name, resolved):
+                    found[image.name] = resolved
+                else:
+                    missing.append(image)
+        return found, missing
+
+    # -- the engine's part ---------------------------------------------------------------------------------------
+
+    def _begin(self, build: _Build, found: Mapping[str, Image], output: BuildOutput) -> RawStream:
+        for image in found.values():
+            for trigger in (image.inspect.get("Config") or {}).get("OnBuild") or []:
+                dockerfile.check_trigger(trigger)
+        build.ids = {name: image.id for name, image in found.items()}
+        output.shown = build.file.shown(build.ids)
+        engine = self._fleet.on(build.node)
+        word = uuid4().hex
+        build.name = f"{_BUILDS}:{word}"
+        output.unsaid = f"Successfully tagged {build.name}"
+        query = self._query(build)
+        detail = {"images": [build.name], "names": [build.name]}
+        build.operation = self._content.begin(build.account, build.node, OperationKind.BUILD, build.name, detail)
+        try:
+            written = build.file.rewritten(build.ids).encode("utf-8", "surrogateescape")
+            return engine.build_image(query, build.context.finish(written))
+        except BaseException as error:
+            self._give_up(build)
+            if isinstance(error, Error):
+                raise reworded(error, build.words) from error
+            raise
+        finally:
+            build.context.close()
+
+    def _query(self, build: _Build) -> Json:
+        """The engine's parameters, made of decided values alone."""
+        spec = build.spec
+        with self._store.autocommit() as tx:
+            sources = self._cache_sources(tx, build)
+            chosen = package.choose(packages.list_active(tx), label="", memory=spec.memory, nano_cpus=0, disk=0)
+        cpus = min(chosen.nano_cpus, build.node.cpus * 10**9)
+        period = spec.cpu_period or _PERIOD
+        return {
+            "dockerfile": build.context.name,
+            "t": build.name,
+            "nocache": "1" if spec.no_cache else None,
+            "rm": "1",
+            "forcerm": "1",
+            "buildargs": json.dumps(dict(spec.arguments)),
+            "labels": json.dumps(dict(spec.labels)),
+            "cachefrom": json.dumps(sources),
+            "target": spec.target or None,
+            "platform": spec.platform or None,
+            "networkmode": self._network(build),
+            "extrahosts": ",".join(spec.extra_hosts) or None,
+            "memory": spec.memory or chosen.memory,
+            "memswap": spec.memory_swap or (spec.memory or chosen.memory + chosen.swap),
+            "cpushares": spec.cpu_shares or None,
+            "cpuperiod": period,
+            "cpuquota": spec.cpu_quota or cpus * period // 10**9,
+            "shmsize": spec.shm_size or None,
+            "ulimits": json.dumps([dict(limit) for limit in spec.ulimits]) if spec.ulimits else None,
+        }
+
+    def _cache_sources(self, tx: Transaction, build: _Build) -> list[str]:
+        account = build.account
+        asked = build.spec.cache_from
+        if asked is None:
+            found = build_cache.recent(tx, account.id, build.node.id)
+        else:
+            found = []
+            for name in asked:
+                # Like dockerd, which builds without what it cannot find.
+                with contextlib.suppress(NotFound, InvalidParameter):
+                    found.append(images.resolve(tx, account.id, name).id)
+        return found or [_NOTHING]
+
+    def _network(self, build: _Build) -> str:
+        wanted = build.spec.network
+        if wanted.kind == "none":
+            return "none"
+        if wanted.kind == "container":
+            with self._store.autocommit() as tx:
+                container, node = containers.get_placed(tx, build.account.id, wanted.ref)
+            if node.id != build.node.id:
+                raise InvalidParameter(f"container {wanted.ref} is on another node than the build")
+            return f"container:{container.engine_name}"
+        name = wanted.ref if wanted.kind == "network" else DEFAULT_NAME
+        if name == DEFAULT_NAME:
+            return self._networks.default(build.account, build.node).engine_name
+        with self._store.autocommit() as tx:
+            network = networks.find(tx, build.account.id, name)
+        if network is None:
+            raise NotFound(f"network {name} not found")
+        return network.engine_name
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _end(self, build: _Build, told: Told) -> list[Json]:
+        """Record what was built. Runs at the end of the engine's output; the last messages."""
+        engine = self._fleet.on(build.node)
+        try:
+            leaves = self._own(build, engine, told.leaves)
+            seen = None if told.failed or build.operation is None else self._content.find(engine, build.name)
+            if seen is None:
+                with self._store.begin() as tx:
+                    build_cache.put(tx, build.account.id, build.node.id, leaves)
+                return [] if told.failed else [json_stream.error("the build was broken off")]
+            self._content.keep(engine, seen["Id"])
+            operation, build.operation = build.operation, None
+            self._content.record(
+                build.account, build.node, seen, operation, lambda tx: self._name(tx, build, seen, leaves)
+            )
+            self._content.unname(engine, [build.name])
+        except Error as error:
+            return [json_stream.error(reworded(error, build.words).message)]
+        if build.spec.quiet:
+            return [{"stream": f"{seen['Id']}\n"}]
+        return [{"stream": f"Successfully tagged {tag}\n"} for tag in build.spec.tags]
+
+    def _name(self, tx: Transaction, build: _Build, seen: Json, leaves: list[str]) -> None:
+        account_id, image_id = build.account.id, seen["Id"]
+        build_cache.put(tx, account_id, build.node.id, [*leaves, image_id])
+        for tag in build.spec.tags:
+            images.set_name(tx, account_id, tag.repository, tag.tag, image_id)
+            attributes = {**(image_view.labels(seen) or {}), "name": str(tag)}
+            events.append(tx, event.ours(account_id, "image", "tag", image_id, attributes))
+
+    def _own(self, build: _Build, engine: Engine, candidates: list[str]) -> list[str]:
+        """Of the images that the text of the steps tells of, those that this build can have made: full ids.
+
+        A `RUN` can print whatever looks like such a line. So only what stands on the build's own base images is taken,
+        and nothing that an account has or has built.
+        """
+        found: list[str] = []
+        bases = set(build.ids.values())
+        for candidate in dict.fromkeys(candidates):
+            seen = self._content.find(engine, candidate)
+            if seen is None or seen["Id"] in bases or not self._stands_on(engine, seen, bases):
+                continue
+            found.append(seen["Id"])
+        with self._store.autocommit() as tx:
+            return [image_id for image_id in found if not build_cache.is_others(tx, build.account.id, image_id)]
+
+    def _stands_on(self, engine: Engine, seen: Json, bases: set[str]) -> bool:
+        for _ in range(200):
+            parent = seen.get("Parent") or ""
+            if parent in bases:
+                return True
+            above = self._content.find(engine, parent) if parent else None
+            if above is None:
+                return False
+            seen = above
+        return False
+
+    def _give_up(self, build: _Build) -> None:
+        """End the operation of a build that brought nothing; nothing where it is ended."""
+        operation, build.operation = build.operation, None
+        if operation is not None:
+            self._content.give_up(operation, build.node, [build.name], [build.name])
+
+    # -- with a pull before --------------------------------------------------------------------------------------
+
+    def _open_pulling(
+        self, build: _Build, missing: list[Needed], credentials: Credentials, output: BuildOutput
+    ) -> OpenBuild:
+        """A build that begins with pulls: a thread passes their messages on, and then the engine's output."""
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+
+        def run() -> None:
+            with ours:
+                try:
+                    self._pull_and_build(build, missing, credentials, output, ours)
+                except Error as error:
+                    _say(ours, json_stream.error(error.message))
+                except Exception:
+                    log.exception("a build failed")
+                    _say(ours, json_stream.error("the build failed"))
+                finally:
+                    build.context.close()
+
+        threading.Thread(target=run, name="build", daemon=True).start()
+        return OpenBuild(theirs, output, lambda: self._give_up(build))
+
+    def _pull_and_build(
+        self,
+        build: _Build,
+        missing: list[Needed],
+        credentials: Credentials,
+        output: BuildOutput,
+        to: socket.socket,
+    ) -> None:
+        for image in missing:
+            reference = image_reference.parse(image.name)
+            tag = reference.digest or reference.tag or image_reference.DEFAULT_TAG
+            pulling = self._pull.pull(
+                build.account,
+                reference.repository,
+                tag,
+                platform=image.platform or build.spec.platform,
+                auth=credentials(reference.host),
+            )
+            try:
+                for message in pulling:
+                    if not _say(to, message) or "error" in message:
+                        return
+            finally:
+                pulling.close()
+        found, left = self._resolve(build.account, build.file.needed, everything=True)
+        if left:
+            raise Conflict(f"the image {left[0].name} was removed while it was wanted")
+        raw = self._begin(build, found, output)
+        with contextlib.closing(raw):
+            _copy(raw, to)
+
+
+def _is_id(name: str, image: Image) -> bool:
+    return image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
+
+
+def _say(to: socket.socket, message: Json) -> bool:
+    """False where nobody listens any more."""
+    try:
+        to.sendall(json_stream.encode(message))
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: RawStream, to: socket.socket) -> None:
+    """All of the engine's output; ends too when the other side is gone, which ends the engine's build."""
+    if source.leftover:
+        to.sendall(source.leftover)
+    poll = select.poll()
+    poll.register(source.sock, select.POLLIN)
+    poll.register(to, 0)
+    with contextlib.suppress(OSError):
+        while True:
+            ready = dict(poll.poll())
+            if to.fileno() in ready:
+                return
+            data = source.sock.recv(_BLOCK)
+            if not data:
+                return
+            to.sendall(data)

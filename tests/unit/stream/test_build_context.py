@@ -1,0 +1,82 @@
+"""Build contexts: what is read, and what an engine gets."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import tarfile
+
+import pytest
+
+from app.errors import InvalidParameter
+from app.stream.build_context import BuildContext
+
+
+def archive(files: dict[str, bytes], *, extra: list[tarfile.TarInfo] | None = None) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o640
+            tar.addfile(member, io.BytesIO(content))
+        for member in extra or []:
+            tar.addfile(member)
+    return out.getvalue()
+
+
+def unpacked(context: BuildContext, dockerfile: bytes) -> dict[str, bytes]:
+    file, length = context.finish(dockerfile)
+    data = file.read()
+    assert len(data) == length
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            found[member.name] = content.read() if content else b""
+    context.close()
+    return found
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_dockerfile_is_replaced(packed: bool) -> None:
+    data = archive({"a": b"1", "Dockerfile": b"FROM x\n", "b/c": b"2" * 70_000})
+    context = BuildContext([gzip.compress(data) if packed else data], "Dockerfile")
+    assert context.dockerfile() == b"FROM x\n"
+    assert unpacked(context, b"FROM sha256:1\n") == {"a": b"1", "Dockerfile": b"FROM sha256:1\n", "b/c": b"2" * 70_000}
+
+
+def test_the_last_one_of_a_name_counts() -> None:
+    data = archive({"Dockerfile": b"one"})[:1024] + archive({"./Dockerfile": b"two"})
+    with contextlib.closing(BuildContext([data], "Dockerfile")) as context:
+        assert context.dockerfile() == b"two"
+
+
+def test_small_letters() -> None:
+    with contextlib.closing(BuildContext([archive({"dockerfile": b"FROM x"})], "Dockerfile")) as context:
+        assert context.dockerfile() == b"FROM x" and context.name == "dockerfile"
+    other = BuildContext([archive({"dev": b"FROM x"})], "Dev")
+    with contextlib.closing(other), pytest.raises(InvalidParameter):
+        other.dockerfile()
+
+
+def test_none() -> None:
+    context = BuildContext([archive({"a": b""})], "sub/Dockerfile")
+    with contextlib.closing(context), pytest.raises(InvalidParameter) as refused:
+        context.dockerfile()
+    assert refused.value.message == "Cannot locate specified Dockerfile: sub/Dockerfile"
+
+
+def test_no_file() -> None:
+    link = tarfile.TarInfo("Dockerfile")
+    link.type, link.linkname = tarfile.SYMTYPE, "other"
+    with pytest.raises(InvalidParameter):
+        BuildContext([archive({}, extra=[link])], "Dockerfile")
+
+
+@pytest.mark.parametrize(
+    "data", [b"not a tar" * 200, archive({"../x": b""}), archive({"Dockerfile": b"x" * 3_000_000})]
+)
+def test_what_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidParameter):
+        BuildContext([data], "Dockerfile")
