@@ -9,11 +9,15 @@ NAME      what to measure; everything where none is named
           echo     64 bytes there and back through `exec cat`
           output   256 MiB out of an exec
           list     GET /containers/json?all=1 of one account with 1,000 containers
+          calls    inspect, list of ten, create
+          archive  256 MiB into and out of a container
+          transfer push and pull of 64 MiB
+          events   from a signal to the last of 100 event streams
 --home    a running quickstart's state directory; without it one is started and taken down
 
 Every measurement visits both sides in turn within each round, the first of a round being the second of the next, so
 that a slow spell of the machine falls on both. A figure is the median of its rounds, a limit is for the ratio of the
-two medians. `cli`, `api` and `list` compare with the engine's own socket, `echo` and `output` with the engine behind
+two medians. `cli`, `api`, `calls` and `list` compare with the engine's own socket, the others with the engine behind
 an nginx stream TLS server that has the settings of ours and no more to do than to pass bytes on. The load average
 stands beside each: a busy machine moves single figures by a quarter, so repeat before believing.
 
@@ -30,19 +34,23 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import measures
+from tests.bench.measures import archives, calls, containers, listeners, lists, memory, streams, transfers
 from tests.bench.report import Row, show
 from tests.bench.sides import Sides, open_sides
 from tests.e2e.stack import Stack, running
 
 #: In the order in which they run: memory while nothing has happened yet, the long list last.
 MEASURES: dict[str, Callable[[Sides, argparse.Namespace], list[Row]]] = {
-    "memory": lambda sides, options: measures.memory(sides),
-    "cli": lambda sides, options: measures.cli(sides, options.pairs),
-    "api": lambda sides, options: measures.api(sides, options.pairs),
-    "echo": lambda sides, options: measures.echo(sides, rounds=options.pairs),
-    "output": lambda sides, options: measures.output(sides, rounds=15),
-    "list": lambda sides, options: measures.listing(sides, options.containers, rounds=options.pairs),
+    "memory": lambda sides, options: memory.memory(sides),
+    "cli": lambda sides, options: containers.cli(sides, options.pairs),
+    "api": lambda sides, options: containers.api(sides, options.pairs),
+    "calls": lambda sides, options: calls.calls(sides, options.pairs),
+    "echo": lambda sides, options: streams.echo(sides, rounds=options.pairs),
+    "output": lambda sides, options: streams.output(sides, rounds=15),
+    "archive": lambda sides, options: archives.archives(sides, rounds=9),
+    "transfer": lambda sides, options: transfers.transfers(sides, rounds=9),
+    "events": lambda sides, options: listeners.listeners(sides, rounds=options.pairs),
+    "list": lambda sides, options: lists.listing(sides, options.containers, rounds=options.pairs),
 }
 
 

@@ -74,9 +74,11 @@ class Client:
         data = self.bytes(method, path, body)
         return json.loads(data) if data else None
 
-    def bytes(self, method: str, path: str, body: Any = None) -> bytes:
-        data = None if body is None else json.dumps(body)
-        self._connection.request(method, self.side.api + path, body=data, headers={"Content-Type": "application/json"})
+    def bytes(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None) -> bytes:
+        """`body` is sent as JSON, unless it is bytes."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        self._connection.request(method, self.side.api + path, body=data, headers=sent)
         response = self._connection.getresponse()
         answer = response.read()
         assert response.status < 300, f"{self.side.name}: {method} {path}: {response.status} {answer[:300]!r}"
