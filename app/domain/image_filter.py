@@ -1,11 +1,15 @@
-"""The filters of `docker images`, on the images of one account (moby daemon/images/images.go, engine 20.10)."""
+"""The filters of `docker images` and `docker image prune`, on the images of one account.
+
+As in moby daemon/images/images.go and image_prune.go, engine 20.10.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 import re2
 
@@ -85,11 +89,7 @@ def _dangling(filters: Filters) -> bool | None:
 
 def _labelled(candidate: Candidate, wanted: Sequence[str]) -> bool:
     labels = image_view.labels(candidate.content) or {}
-    for text in wanted:
-        key, equals, value = text.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
+    return all(_has_label(labels, text) for text in wanted)
 
 
 def _matches(patterns: Sequence[Any], full: str, repository: str) -> bool:
@@ -143,3 +143,63 @@ def _character(rest: str) -> tuple[str, str]:
     if rest[0] == "\\":
         return rest[1], rest[2:]
     return rest[0], rest[1:]
+
+
+@dataclass(frozen=True)
+class Prune:
+    """The filters of `docker image prune`."""
+
+    dangling: bool
+    until: datetime | None
+    labels: tuple[str, ...]
+    not_labels: tuple[str, ...]
+
+    KNOWN: ClassVar = ("dangling", "label", "label!", "until")
+
+    @classmethod
+    def parse(cls, filters: Filters) -> Prune:
+        """Raises InvalidParameter in dockerd's words."""
+        for key in filters:
+            if key not in cls.KNOWN:
+                raise InvalidParameter(f"Invalid filter '{key[:64]}'")
+        dangling = _dangling(filters)
+        moments = list(filters.get("until", ()))
+        if len(moments) > 1:
+            raise InvalidParameter("more than one until filter specified")
+        until = _moment(moments[0]) if moments else None
+        labels, not_labels = tuple(filters.get("label", ())), tuple(filters.get("label!", ()))
+        return cls(dangling is not False, until, labels, not_labels)
+
+    def takes(self, content: dict[str, Any], labels_of: Callable[[dict[str, Any]], dict[str, str] | None]) -> bool:
+        moment = image_view.created(content) or _EPOCH
+        if self.until is not None and moment > self.until:
+            return False
+        labels = labels_of(content) or {}
+        if not all(_has_label(labels, wanted) for wanted in self.labels):
+            return False
+        return not any(_has_label(labels, wanted) for wanted in self.not_labels)
+
+
+def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|us|µs|ns|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def _moment(text: str) -> datetime:
+    """A time: seconds since 1970, a date in ISO form (UTC unless it says otherwise), or a duration before now."""
+    try:
+        if re.fullmatch(r"[0-9]{1,11}(?:\.[0-9]{1,9})?", text):
+            return datetime.fromtimestamp(float(text), UTC)
+        if _DURATION.match(text) and not _DURATION.sub("", text):
+            seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+            return datetime.now(UTC) - timedelta(seconds=seconds)
+        if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidParameter(f'failed to parse value as time or duration: "{text[:64]}"')

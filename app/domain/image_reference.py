@@ -9,13 +9,16 @@ from app.errors import InvalidParameter
 
 DEFAULT_HOST = "docker.io"
 DEFAULT_TAG = "latest"
+#: Characters of host and path.
+MAX_REPOSITORY = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = re.compile(_DOMAIN)
-_TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
+#: What a tag may look like.
+TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BARE_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -64,7 +67,7 @@ def parse(text: str) -> ImageReference:
     colon = name.rfind(":")
     if colon > slash:
         name, tag = name[:colon], name[colon + 1 :]
-        if not _TAG.fullmatch(tag):
+        if not TAG.fullmatch(tag):
             raise InvalidParameter("invalid reference format")
     first, slash_found, rest = name.partition("/")
     if slash_found and ("." in first or ":" in first or first == "localhost" or first.lower() != first):
@@ -77,7 +80,7 @@ def parse(text: str) -> ImageReference:
         host = DEFAULT_HOST
     if path != path.lower():
         raise InvalidParameter("invalid reference format: repository name must be lowercase")
-    if not _PATH.fullmatch(path) or len(f"{host}/{path}") > 255:
+    if not _PATH.fullmatch(path) or len(f"{host}/{path}") > MAX_REPOSITORY:
         raise InvalidParameter("invalid reference format")
     if host == DEFAULT_HOST and "/" not in path:
         if _BARE_ID.fullmatch(path):

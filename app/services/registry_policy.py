@@ -3,8 +3,8 @@
 A registry is spoken to by a node, from inside the data center's network, and an engine takes 127.0.0.0/8 without TLS.
 So a host that is, or resolves to, an address of an inner network is refused, unless the operator has listed it.
 
-The engine resolves the name once more; a name that changes its address between the two is not caught here. Nodes need
-a firewall for that.
+The service's own client connects to the addresses that were looked at. The engine resolves the name once more; a name
+that changes its address between the two is not caught here. Nodes need a firewall for that.
 """
 
 from __future__ import annotations
@@ -39,16 +39,29 @@ class RegistryPolicy:
 
     def check(self, registry: str) -> None:
         """`registry` is the host part of a reference. Raises Forbidden."""
-        host = _without_port(registry)
-        if registry == DEFAULT_HOST or registry in self._allowed or host in self._allowed:
-            return
+        if registry != DEFAULT_HOST and not self.listed(registry):
+            self.addresses(registry)
+
+    def listed(self, registry: str) -> bool:
+        """Whether the operator has listed it."""
+        return registry in self._allowed or _without_port(registry) in self._allowed
+
+    def resolve(self, registry: str) -> list[str]:
+        """Where a host is, allowed or not."""
         # Forms like 127.1 are addresses for resolvers alone, so literals are resolved as well.
-        addresses = list(self._resolve(host.strip("[]")))
+        return list(self._resolve(_without_port(registry).strip("[]")))
+
+    def addresses(self, registry: str) -> list[str]:
+        """The addresses at which a host ("host" or "host:port") may be spoken to. Raises Forbidden where it may not."""
+        addresses = self.resolve(registry)
+        if self.listed(registry):
+            return addresses
         if not addresses:
             # A node may know the name, and by an inner address.
             raise Forbidden(f"registry {registry} is not allowed: its name is not known here; an operator may list it")
         if any(_is_inner(address) for address in addresses):
             raise Forbidden(f"registry {registry} is not allowed: it is at an address of an inner network")
+        return addresses
 
 
 def _without_port(registry: str) -> str:

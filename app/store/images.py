@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, func, select, text, update
 
 from app.domain import image_reference
 from app.errors import NotFound
 from app.store.session import Transaction, to_json
-from app.store.tables import account_images, image_names, images
+from app.store.tables import account_images, account_layers, image_names, images, layer_blobs, node_images
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ _COLUMNS = (
 )
 
 
-def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, account_id: UUID) -> None:
-    """The account has this image now, and the node holds it."""
+def put_on_node(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID) -> None:
+    """The node holds this image, whoever has it."""
     statement = text(
         """
         INSERT INTO images (id, inspect, size, created_at)
@@ -57,8 +58,15 @@ def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, 
     tx.execute(statement, {**values, "created": created})
     put_node = "INSERT INTO node_images (node_id, image_id) VALUES (:node, :image) ON CONFLICT DO NOTHING"
     tx.execute(text(put_node), {"node": node_id, "image": image_id})
+
+
+def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, account_id: UUID) -> None:
+    """The account has this image now, and the node holds it."""
+    put_on_node(tx, image_id, inspect, node_id)
     put_account = "INSERT INTO account_images (account_id, image_id) VALUES (:account, :image) ON CONFLICT DO NOTHING"
     tx.execute(text(put_account), {"account": account_id, "image": image_id})
+    # Whoever has an image has its layers.
+    put_layers(tx, account_id, (inspect.get("RootFS") or {}).get("Layers") or [])
 
 
 def set_name(tx: Transaction, account_id: UUID, repository: str, reference: str, image_id: str) -> None:
@@ -141,6 +149,154 @@ def list_mine(tx: Transaction, account_id: UUID) -> list[Image]:
         if row.repository:
             image.names.append((row.repository, row.reference))
     return list(found.values())
+
+
+def has(tx: Transaction, account_id: UUID, image_id: str) -> bool:
+    query = select(account_images.c.image_id).where(
+        account_images.c.account_id == account_id, account_images.c.image_id == image_id
+    )
+    return tx.execute(query).first() is not None
+
+
+def lock(tx: Transaction, image_id: str) -> None:
+    """Until the transaction's end nobody else decides whether the image's content stays."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(7351002, hashtext(:id))"), {"id": image_id})
+
+
+def lock_account(tx: Transaction, account_id: UUID) -> None:
+    """Until the transaction's end no other removal looks at what the account has."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(7351003, hashtext(:id))"), {"id": str(account_id)})
+
+
+def list_tags(tx: Transaction, account_id: UUID, repository: str) -> list[tuple[str, str]]:
+    """(tag, image id) of the account's tags of a repository, by name."""
+    query = select(image_names.c.reference, image_names.c.image_id).where(
+        image_names.c.account_id == account_id,
+        image_names.c.repository == repository,
+        ~image_names.c.reference.like("sha256:%"),
+    )
+    return [(row.reference, row.image_id) for row in tx.execute(query.order_by(image_names.c.reference))]
+
+
+def remove_name(tx: Transaction, account_id: UUID, repository: str, reference: str) -> None:
+    tx.execute(
+        delete(image_names).where(
+            image_names.c.account_id == account_id,
+            image_names.c.repository == repository,
+            image_names.c.reference == reference,
+        )
+    )
+
+
+def remove(tx: Transaction, account_id: UUID, image_id: str) -> None:
+    """The account has this image, and its names for it, no more."""
+    tx.execute(
+        delete(account_images).where(account_images.c.account_id == account_id, account_images.c.image_id == image_id)
+    )
+
+
+def holders(tx: Transaction, image_ids: Collection[str]) -> set[UUID]:
+    """The nodes that hold all of these."""
+    wanted = set(image_ids)
+    query = (
+        select(node_images.c.node_id)
+        .where(node_images.c.image_id.in_(wanted))
+        .group_by(node_images.c.node_id)
+        .having(func.count() == len(wanted))
+    )
+    return {row.node_id for row in tx.execute(query)}
+
+
+def unreferenced(tx: Transaction, node_id: UUID, limit: int) -> list[str]:
+    """Images on a node that no account has and no container uses."""
+    query = text(
+        """
+        SELECT n.image_id FROM node_images n
+        WHERE n.node_id = :node AND NOT EXISTS (SELECT FROM account_images a WHERE a.image_id = n.image_id)
+          AND NOT EXISTS (SELECT FROM containers c WHERE c.image_id = n.image_id) LIMIT :most
+        """
+    )
+    return [row.image_id for row in tx.execute(query, {"node": node_id, "most": limit})]
+
+
+def is_unreferenced(tx: Transaction, image_id: str) -> bool:
+    query = text(
+        """
+        SELECT NOT EXISTS (SELECT FROM account_images WHERE image_id = :id)
+           AND NOT EXISTS (SELECT FROM containers WHERE image_id = :id)
+        """
+    )
+    return bool(tx.execute(query, {"id": image_id}).scalar_one())
+
+
+def set_dropping(tx: Transaction, image_id: str, node_id: UUID) -> None:
+    """From now on, until it is gone, nobody may bring the content to this node."""
+    here = (node_images.c.node_id == node_id) & (node_images.c.image_id == image_id)
+    tx.execute(update(node_images).where(here).values(dropping=True))
+
+
+def is_dropping(tx: Transaction, image_id: str, node_id: UUID) -> bool:
+    query = select(node_images.c.dropping).where(
+        node_images.c.node_id == node_id, node_images.c.image_id == image_id, node_images.c.dropping
+    )
+    return tx.execute(query).first() is not None
+
+
+def take_from_node(tx: Transaction, image_id: str, node_id: UUID) -> None:
+    """The node holds it no more; what no node holds and no container uses is forgotten."""
+    tx.execute(delete(node_images).where(node_images.c.node_id == node_id, node_images.c.image_id == image_id))
+    statement = text(
+        """
+        DELETE FROM images i WHERE i.id = :id AND NOT EXISTS (SELECT FROM node_images n WHERE n.image_id = i.id)
+           AND NOT EXISTS (SELECT FROM account_images a WHERE a.image_id = i.id)
+           AND NOT EXISTS (SELECT FROM containers c WHERE c.image_id = i.id)
+        """
+    )
+    tx.execute(statement, {"id": image_id})
+
+
+def find_history(tx: Transaction, image_id: str) -> list[dict[str, Any]] | None:
+    return tx.execute(select(images.c.history).where(images.c.id == image_id)).scalar_one_or_none()
+
+
+def set_history(tx: Transaction, image_id: str, history: list[dict[str, Any]]) -> None:
+    statement = text("UPDATE images SET history = CAST(:history AS jsonb) WHERE id = :id")
+    tx.execute(statement, {"id": image_id, "history": to_json(history)})
+
+
+# -- layers ------------------------------------------------------------------------------------------------------
+
+
+def put_layers(tx: Transaction, account_id: UUID, diff_ids: Collection[str]) -> None:
+    """The account has had the content of these layers."""
+    statement = text(
+        "INSERT INTO account_layers (account_id, diff_id) SELECT :account, unnest(CAST(:layers AS text[])) "
+        "ON CONFLICT DO NOTHING"
+    )
+    tx.execute(statement, {"account": account_id, "layers": sorted(set(diff_ids))})
+
+
+def layers_had(tx: Transaction, account_id: UUID, diff_ids: Collection[str]) -> set[str]:
+    """Those of the layers whose content the account has had."""
+    query = select(account_layers.c.diff_id).where(
+        account_layers.c.account_id == account_id, account_layers.c.diff_id.in_(diff_ids)
+    )
+    return {row.diff_id for row in tx.execute(query)}
+
+
+def learn_blobs(tx: Transaction, known: Mapping[str, str]) -> None:
+    """Blob digest -> digest of its plain form, as an engine or we have seen it."""
+    statement = text(
+        "INSERT INTO layer_blobs (digest, diff_id) SELECT * FROM unnest(CAST(:d AS text[]), CAST(:p AS text[])) "
+        "ON CONFLICT DO NOTHING"
+    )
+    ordered = sorted(known.items())
+    tx.execute(statement, {"d": [d for d, _ in ordered], "p": [p for _, p in ordered]})
+
+
+def find_plain(tx: Transaction, digest: str) -> str | None:
+    """The digest of a blob's plain form, where it is known."""
+    return tx.execute(select(layer_blobs.c.diff_id).where(layer_blobs.c.digest == digest)).scalar_one_or_none()
 
 
 def count_mine(tx: Transaction, account_id: UUID) -> int:

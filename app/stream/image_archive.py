@@ -46,6 +46,7 @@ class _Config:
     id: str
     diff_ids: list[str]
     os: str
+    has_nul: bool
 
 
 class ImageArchive:
@@ -145,7 +146,9 @@ class ImageArchive:
             diff_ids = []
         if isinstance(diff_ids, list) and all(isinstance(digest, str) for digest in diff_ids):
             digest = hashlib.sha256(data).hexdigest()
-            self._configs[name] = _Config(f"sha256:{digest}", diff_ids, str(config.get("os") or "linux"))
+            self._configs[name] = _Config(
+                f"sha256:{digest}", diff_ids, str(config.get("os") or "linux"), b"\\u0000" in data
+            )
 
     # -- the manifest --------------------------------------------------------------------------------------------
 
@@ -163,6 +166,8 @@ class ImageArchive:
             config = self._configs.get(self._resolve(config_name))
             if config is None:
                 raise InvalidParameter(f"invalid archive: {config_name!r} is not the configuration of an image")
+            if config.has_nul:
+                raise InvalidParameter("the image has a NUL character in its configuration")
             if config.os != "linux":
                 raise InvalidParameter(f"cannot load {config.os[:32]} image on linux")
             self._check_layers(config, layers)

@@ -1,73 +1,98 @@
-"""Images: pull, list, inspect, load."""
+"""Images: pull, import, push, load, save, list, inspect, history, tag, remove, prune."""
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import falcon
 
 from app.api import params, versions
-from app.api.body import answer, upgraded
+from app.api.body import answer, blocks, drain, upgraded
 from app.api.share import Share
 from app.domain.policy import decide_platform
-from app.errors import InvalidParameter, NotImplemented
-from app.services.images import Images, Pull
+from app.errors import Internal, InvalidParameter
+from app.services.image_load import ImageLoad
+from app.services.image_pull import ImagePull
+from app.services.image_push import ImagePush
+from app.services.image_remove import ImageRemove
+from app.services.image_save import ImageSave
+from app.services.images import Images
 from app.stream import json_stream
 
-_BLOCK = 256 * 1024
-#: How much of a refused body is still read, so that the client gets to read the refusal.
-_DRAIN = 16 * 1024 * 1024
+
+class _Closing(Protocol):
+    """Messages, or blocks of bytes, whose source wants to be closed."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> None: ...
 
 
 class ImageCreate:
-    """POST /images/create: docker pull"""
+    """POST /images/create: docker pull and docker import"""
 
-    def __init__(self, images: Images, share: Share) -> None:
-        self._images = images
+    def __init__(self, pull: ImagePull, load: ImageLoad, share: Share) -> None:
+        self._pull = pull
+        self._load = load
         self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
         name = params.one(query, "fromImage")
-        if params.one(query, "fromSrc"):
-            raise NotImplemented("importing an image is not available here")
-        if not name:
-            raise InvalidParameter("invalid reference format")
+        source = params.one(query, "fromSrc")
         platform = decide_platform(params.one(query, "platform"))
-        give_back = self._share.take(req.context.account.id)
-        try:
-            pull = self._images.pull(
-                req.context.account,
-                name,
-                params.one(query, "tag"),
-                platform=platform,
-                auth=_auth(req.get_header("X-Registry-Auth")),
-            )
-        except BaseException:
-            give_back()
-            raise
         resp.content_type = "application/json"
-        resp.stream = _Encoded(pull, give_back)
+        if name:
+            auth = params.registry_auth(req.get_header("X-Registry-Auth"))
+            _stream(
+                resp,
+                self._share.take(req.context.account.id),
+                lambda: self._pull.pull(
+                    req.context.account, name, params.one(query, "tag"), platform=platform, auth=auth
+                ),
+            )
+        elif source:
+            body = blocks(req)
+            with self._share.hold(req.context.account.id):
+                try:
+                    message = self._load.import_(
+                        req.context.account,
+                        source,
+                        body,
+                        repository=params.one(query, "repo"),
+                        tag=params.one(query, "tag"),
+                        message=params.one(query, "message"),
+                        changes=params.several(query, "changes"),
+                        platform=platform,
+                    )
+                except Exception:
+                    drain(body)
+                    raise
+            resp.data = json_stream.encode(message)
+        else:
+            raise InvalidParameter("invalid reference format")
 
 
-class _Encoded:
-    """Messages as bytes. The server closes it when the client is gone."""
+class ImagePushing:
+    """POST /images/{name}/push"""
 
-    def __init__(self, messages: Pull, ended: Callable[[], None]) -> None:
-        self._messages = messages
-        self._ended = ended
+    def __init__(self, push: ImagePush, share: Share) -> None:
+        self._push = push
+        self._share = share
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return json_stream.encode(next(self._messages))
-
-    def close(self) -> None:
-        self._ended()
-        self._messages.close()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        query, _ = upgraded(req)
+        header = req.get_header("X-Registry-Auth")
+        if not header:
+            raise InvalidParameter("Bad parameters and missing X-Registry-Auth: EOF")
+        auth = params.registry_auth(header)
+        resp.content_type = "application/json"
+        _stream(
+            resp,
+            self._share.take(req.context.account.id),
+            lambda: self._push.push(req.context.account, name, params.one(query, "tag"), auth=auth),
+        )
 
 
 class ImageList:
@@ -79,52 +104,145 @@ class ImageList:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
         everything = params.boolean(query, "all")
-        answer(req, resp, self._images.list(req.context.account, everything=everything, filters=params.filters(query)))
+        shared_size = params.boolean(query, "shared-size")
+        found = self._images.list(
+            req.context.account, everything=everything, filters=params.filters(query), shared_size=shared_size
+        )
+        answer(req, resp, found)
 
 
-class ImageInspect:
-    """GET /images/{name}/json"""
+class ImageActions:
+    """One image by its name: inspect, history, tag, remove."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, remove: ImageRemove) -> None:
         self._images = images
+        self._remove = remove
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def on_inspect(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """GET /images/{name}/json"""
         answer(req, resp, self._images.inspect(req.context.account, name))
 
+    def on_history(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """GET /images/{name}/history"""
+        answer(req, resp, self._images.history(req.context.account, name))
 
-class ImageLoad:
-    """POST /images/load. The answer comes when all is in place, so that a bad archive has a status of its own."""
+    def on_tag(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """POST /images/{name}/tag"""
+        query, _ = upgraded(req)
+        self._images.tag(req.context.account, name, params.one(query, "repo"), params.one(query, "tag"))
+        resp.status = falcon.HTTP_201
 
-    def __init__(self, images: Images, share: Share) -> None:
-        self._images = images
+    def on_remove(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """DELETE /images/{name}"""
+        query, _ = upgraded(req)
+        force = params.boolean(query, "force")
+        prune = not params.boolean(query, "noprune")
+        answer(req, resp, self._remove.remove(req.context.account, name, force=force, prune=prune))
+
+
+class ImagePrune:
+    """POST /images/prune"""
+
+    def __init__(self, remove: ImageRemove, share: Share) -> None:
+        self._remove = remove
         self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        blocks = _blocks(req)
+        query, _ = upgraded(req)
         with self._share.hold(req.context.account.id):
+            answer(req, resp, self._remove.prune(req.context.account, params.filters(query)))
+
+
+class ImageLoading:
+    """POST /images/load. A bad archive has a status of its own: the answer begins when all of it has been read."""
+
+    def __init__(self, load: ImageLoad, share: Share) -> None:
+        self._load = load
+        self._share = share
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query, _ = upgraded(req)
+        quiet = params.boolean(query, "quiet", True)
+        body = blocks(req)
+
+        def load() -> _Closing:
             try:
-                messages = self._images.load(req.context.account, blocks)
+                return self._load.load(req.context.account, body, quiet=quiet)  # type: ignore[return-value]
             except Exception:
-                _drain(blocks)
+                drain(body)
                 raise
-        if versions.load_reports_progress(req.context.api_version):
-            resp.content_type = "application/json"
-            resp.data = b"".join(map(json_stream.encode, messages))
+
+        resp.content_type = "application/json"
+        _stream(resp, self._share.take(req.context.account.id), load)
+        if not versions.load_reports_progress(req.context.api_version):
+            _swallow(resp)
 
 
-def _auth(header: str | None) -> str:
-    """The credentials, encoded the one way that every engine reads; "" where there are none."""
-    found = params.registry_auth(header)
-    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode() if found else ""
+class ImageSaving:
+    """GET /images/get and GET /images/{name}/get"""
+
+    def __init__(self, save: ImageSave, share: Share) -> None:
+        self._save = save
+        self._share = share
+
+    def on_get_all(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query, _ = upgraded(req)
+        names = [name for several in params.several(query, "names") for name in several.split(",")]
+        self._answer(req, resp, names)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        self._answer(req, resp, [name])
+
+    def _answer(self, req: falcon.Request, resp: falcon.Response, names: list[str]) -> None:
+        resp.content_type = "application/x-tar"
+        give_back = self._share.take(req.context.account.id)
+        _stream(resp, give_back, lambda: self._save.save(req.context.account, names), encode=bytes)
 
 
-def _blocks(req: falcon.Request) -> Iterator[bytes]:
-    source = req.bounded_stream if req.content_length is not None else req.stream
-    while block := source.read(_BLOCK):
-        yield block
+class _Stream:
+    """Messages as bytes. The server closes it when the client is gone."""
+
+    def __init__(self, source: _Closing, ended: Callable[[], None], encode: Callable[[Any], bytes]) -> None:
+        self._source = source
+        self._messages = iter(source)
+        self._ended = ended
+        self._encode = encode
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return self._encode(next(self._messages))
+
+    def close(self) -> None:
+        self._ended()
+        self._source.close()
 
 
-def _drain(blocks: Iterator[bytes]) -> None:
-    left = _DRAIN
-    while left > 0 and (block := next(blocks, b"")):
-        left -= len(block)
+def _stream(
+    resp: falcon.Response,
+    give_back: Callable[[], None],
+    begin: Callable[[], _Closing],
+    *,
+    encode: Callable[[Any], bytes] = json_stream.encode,
+) -> None:
+    """Answer with what `begin` gives. Its errors have a status; `give_back` is called at the end, whatever happens."""
+    try:
+        source = begin()
+    except BaseException:
+        give_back()
+        raise
+    resp.stream = _Stream(source, give_back, encode)
+
+
+def _swallow(resp: falcon.Response) -> None:
+    """Read the stream to its end and answer with nothing. Raises Internal where it tells of an error."""
+    stream: Any = resp.stream
+    resp.stream = None
+    try:
+        for line in stream:
+            for message in json_stream.split([line]):
+                if "error" in message:
+                    raise Internal(str(message["error"]))
+    finally:
+        stream.close()

@@ -1,0 +1,70 @@
+"""What is asked of registries: login, distribution, search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from app.api import params
+from app.api.body import answer, read_json, upgraded
+from app.api.share import Share
+from app.errors import InvalidParameter
+from app.services.registry_queries import RegistryQueries
+
+_FILTERS = ("is-automated", "is-official", "stars")
+_MOST = 100
+
+
+class RegistryCalls:
+    """Calls that wait for a registry hold a thread long, and have their share of these."""
+
+    def __init__(self, registries: RegistryQueries, share: Share) -> None:
+        self._registries = registries
+        self._share = share
+
+    def on_auth(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """POST /auth: docker login"""
+        body = read_json(req, check_type=False)
+        if body is None:
+            raise InvalidParameter("EOF")
+        if not isinstance(body, dict):
+            raise InvalidParameter("the request body must be an object")
+        auth = params.auth_fields(body)
+        with self._share.hold(req.context.account.id):
+            answer(req, resp, self._registries.login(auth))
+
+    def on_distribution(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """GET /distribution/{name}/json"""
+        auth = params.registry_auth(req.get_header("X-Registry-Auth"))
+        with self._share.hold(req.context.account.id):
+            answer(req, resp, self._registries.distribution(req.context.account, name, auth))
+
+    def on_search(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """GET /images/search"""
+        query, _ = upgraded(req)
+        limit = params.integer(query, "limit")
+        if limit is not None and not 1 <= limit <= _MOST:
+            raise InvalidParameter(f"Limit {limit} is outside the range of [1, {_MOST}]")
+        filters = params.filters(query)
+        _check(filters)
+        auth = params.registry_auth(req.get_header("X-Registry-Auth"))
+        term = params.one(query, "term")
+        if len(term) > 256 or not term.isprintable():
+            raise InvalidParameter("invalid search term")
+        with self._share.hold(req.context.account.id):
+            answer(req, resp, self._registries.search(term, limit=limit, filters=filters, auth=auth))
+
+
+def _check(filters: dict[str, list[str]]) -> None:
+    """Raises InvalidParameter in dockerd's words."""
+    for key, values in filters.items():
+        if key not in _FILTERS:
+            raise InvalidParameter(f"Invalid filter '{key[:64]}'")
+        if key == "stars":
+            for value in values:
+                if not value.isascii() or not value.isdigit() or len(value) > 9:
+                    raise InvalidParameter(f"Invalid filter 'stars={value[:64]}'")
+        elif not values or not set(values) <= {"1", "true", "0", "false"} or len(set(values)) > 1:
+            shown: Any = " ".join(values)[:64]
+            raise InvalidParameter(f"Invalid filter '{key}=[{shown}]'")

@@ -1,0 +1,133 @@
+"""A tar on its way into a container."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.errors import InvalidParameter, TooLarge
+from app.stream import tar_check
+from app.stream.decompress import Budget
+from app.stream.tar_check import checked
+
+
+def member(name: str, content: bytes = b"", **about: object) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in about.items():
+        setattr(info, key, value)
+    return info, content
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def through(data: bytes, size: int = 4096) -> bytes:
+    return b"".join(checked(pieces(data, size)))
+
+
+HONEST = archive(
+    member("dir", type=tarfile.DIRTYPE, mode=0o755, uid=7, gid=8),
+    member("dir/file", b"x" * 70_000, mode=0o4755, uid=1000, gid=1001, mtime=5, uname="me"),
+    member("dir/empty"),
+    member("link", type=tarfile.SYMTYPE, linkname="../../etc/passwd"),
+    member("hard", type=tarfile.LNKTYPE, linkname="dir/file"),
+    member("pipe", type=tarfile.FIFOTYPE),
+    member("a" * 200 + "/ä", b"y", pax_headers={"SCHILY.xattr.user.a": "b"}),
+)
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 4096, 1 << 20])
+def test_what_is_honest_arrives_as_it_came(size: int) -> None:
+    arrived = through(HONEST, size)
+    assert HONEST.startswith(arrived[: -2 * 512]) and arrived.endswith(tar_check.END)
+    with tarfile.open(fileobj=io.BytesIO(arrived)) as tar, tarfile.open(fileobj=io.BytesIO(HONEST)) as sent:
+        assert [m.get_info() for m in tar] == [m.get_info() for m in sent]
+
+
+def test_gnu_names_and_compression() -> None:
+    data = archive(
+        member("b" * 300, b"z"), member("l", type=tarfile.SYMTYPE, linkname="c" * 300), form=tarfile.GNU_FORMAT
+    )
+    with tarfile.open(fileobj=io.BytesIO(through(gzip.compress(data)))) as tar:
+        assert [(len(m.name), len(m.linkname)) for m in tar] == [(300, 0), (1, 300)]
+
+
+def test_an_empty_body_is_an_empty_archive() -> None:
+    assert through(b"") == tar_check.END
+
+
+def test_small_files_go_together() -> None:
+    data = archive(*(member(f"f{i}", b"x") for i in range(500)))
+    assert len(list(checked(pieces(data, 512)))) < 12
+
+
+def test_what_is_behind_the_end_is_taken_and_dropped() -> None:
+    source = pieces(HONEST + b"rest" * 10_000, 4096)
+    assert b"rest" not in b"".join(checked(source))
+    assert next(source, None) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (archive(member("d", type=tarfile.CHRTYPE, devmajor=1, devminor=5)), "a device"),
+        (archive(member("d", type=tarfile.BLKTYPE)), "a device"),
+        (archive(member("x", type=b"S")), "not supported"),
+        (archive(member("../x", b"y")), "not inside"),
+        (archive(member("a/../../x", b"y")), "not inside"),
+        (archive(member("x", type=tarfile.LNKTYPE, linkname="../../etc/shadow")), "not inside"),
+        (archive(member("x", b"y", pax_headers={"GNU.sparse.major": "1"})), "sparse"),
+        (archive(member("x", b"y", pax_headers={"SCHILY.xattr.a": "b" * 70_000})), "too long"),
+        (archive(member("n" * 5000, b"y")), "too long"),
+        (HONEST[:1000], "unexpected EOF"),
+        (HONEST[:-9000], "unexpected EOF"),
+        (b"garbage", "unexpected EOF"),
+        (b"g" * 512, "invalid tar header"),
+    ],
+)
+def test_what_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidParameter, match=words):
+        through(data)
+
+
+@pytest.mark.parametrize("limit", [1000, 10_000])
+def test_no_more_than_the_budget(limit: int) -> None:
+    with pytest.raises(TooLarge):
+        b"".join(checked(pieces(HONEST, 512), Budget(limit)))
+
+
+def test_no_more_entries_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_check, "MAX_ENTRIES", 5)
+    with pytest.raises(TooLarge):
+        through(HONEST)
+
+
+def test_a_size_in_an_extended_header_counts() -> None:
+    """A header that says less than its extension would hide entries from us that the engine unpacks."""
+    data = archive(member("x", b"y" * 600, pax_headers={"size": "600"}))
+    assert through(data).startswith(data[:2048])
+
+
+def test_errors_of_the_source_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[bytes]:
+        yield HONEST[:600]
+        raise ConnectionResetError
+
+    run: Callable[[], bytes] = lambda: b"".join(checked(broken()))  # noqa: E731
+    with pytest.raises(ConnectionResetError):
+        run()
