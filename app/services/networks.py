@@ -1,7 +1,8 @@
-"""The account's own default network, which the tenant sees as `bridge`.
+"""Networks on engines: made before their first use, and again where somebody took them away.
 
-It is made on first use. The row with its subnet is the claim: whoever inserts it, or finds the one that did gone, makes
-the engine's network; all others wait until it is ready. Making it is idempotent by name, so finishing it twice is one.
+The account's default network, which the tenant sees as `bridge`, is there for every account: its row is made when it
+is first looked at, and the engine's network on first use. The row's lock decides who makes it; all others wait until
+it is ready. Making it is idempotent by name, so finishing it twice is one.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import time
 from ipaddress import IPv4Network
+from uuid import UUID
 
 from app.domain.account import Account
-from app.domain.network import Network
+from app.domain.network import DEFAULT, Network, engine_body
 from app.domain.node import Node
 from app.domain.operation import OperationKind, OperationState
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Forbidden, Internal, InvalidParameter, Unavailable
+from app.errors import Conflict, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
 from app.services.process import Process
 from app.store import networks, operations
-from app.store.session import Store, UniqueViolation
+from app.store.session import Store, Transaction, UniqueViolation
 
-DEFAULT_NAME = "bridge"
+DEFAULT_NAME = DEFAULT
 PREFIX = 24
 WAIT_SECONDS = 40.0
 
@@ -30,41 +32,42 @@ class Networks:
         self._store = store
         self._fleet = fleet
         self._process = process
-        self._pool = pool
+        self.pool = pool
         self._fleet_name = fleet_name
 
     def default(self, account: Account, node: Node) -> Network:
         """The account's default network, ready on `node`. Raises Unavailable where it cannot be made now."""
+        return self.ready(self.default_row(account), node)
+
+    def default_row(self, account: Account) -> Network:
+        """The account's default network, made on an engine or not yet. Raises Unavailable."""
+        for _ in range(64):
+            with self._store.begin() as tx:
+                network = networks.find(tx, account.id, DEFAULT)
+                if network is None:
+                    network = networks.add(tx, account.id, DEFAULT, self._free_subnet(networks.taken_subnets(tx)))
+            if network is not None:
+                return network
+        raise Unavailable("the account's network could not be made", retry_after=5)
+
+    def ready(self, network: Network, node: Node) -> Network:
+        """The network once the engine has it. Raises Unavailable, and NotFound where it was removed meanwhile."""
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
+            operation = None
             with self._store.begin() as tx:
-                network = networks.find(tx, account.id, DEFAULT_NAME)
-                if network is not None and network.ready:
-                    return network
-                operation = None
-                if network is None:
-                    network = networks.add(tx, account.id, DEFAULT_NAME, self._free_subnet(networks.taken_subnets(tx)))
-                    if network is not None:
-                        operation = operations.open_(
-                            tx,
-                            OperationKind.NETWORK,
-                            account_id=account.id,
-                            target=network.id,
-                            node_id=node.id,
-                            process_id=self._process.id,
-                            detail={"uuid": str(network.uuid)},
-                        )
-                elif not operations.is_pending(tx, network.id, OperationKind.NETWORK):
-                    # Whoever made it may have ended between the two looks; it is ready then.
-                    network = networks.find(tx, account.id, DEFAULT_NAME)
-                    if network is not None and network.ready:
-                        return network
-                    raise Unavailable("the account's network could not be made", retry_after=5)
-            if network is not None and operation is not None:
+                found = networks.lock(tx, network.uuid)
+                if found is None or found.removing:
+                    raise NotFound(f"network {network.name} not found")
+                if found.ready:
+                    return found
+                if not operations.is_pending(tx, found.id, OperationKind.NETWORK):
+                    operation = self.open(tx, found, node)
+            if operation is not None:
                 try:
-                    self.make(network, node)
+                    self.make(found, node)
                     with self._store.begin() as tx:
-                        networks.set_ready(tx, network.uuid)
+                        networks.set_ready(tx, found.uuid)
                         operations.end(tx, operation, self._process.id, OperationState.DONE)
                 except BaseException:
                     self._process.abandon(operation)
@@ -73,16 +76,35 @@ class Networks:
             time.sleep(0.05)
         raise Unavailable("the account's network is not ready yet", retry_after=5)
 
-    def make(self, network: Network, node: Node) -> None:
-        """Make the engine's network, unless it is there. A subnet that the node already routes gives way to another."""
+    def open(self, tx: Transaction, network: Network, node: Node, *, undo: bool = False) -> UUID:
+        """The intent of making it; `undo` says that one that is not finished is taken back, for nobody was told."""
+        if not self._process.known:
+            self._process.beat()
+        return operations.open_(
+            tx,
+            OperationKind.NETWORK,
+            account_id=network.account_id,
+            target=network.id,
+            node_id=node.id,
+            process_id=self._process.id,
+            detail={"uuid": str(network.uuid), "undo": undo},
+        )
+
+    def make(self, network: Network, node: Node) -> Network:
+        """Make the engine's network, unless it is there. A subnet that the node already routes gives way to another.
+
+        One that the tenant chose, or that containers have addresses of, does not: Conflict, with the engine's words.
+        """
         engine = self._fleet.on(node)
         for _ in range(64):
             if engine.find_network(network.engine_name):
-                return
+                return network
             try:
-                engine.create_network(self._body(network))
-                return
+                engine.create_network(engine_body(network, self.labels(network)))
+                return network
             except (Conflict, Forbidden, InvalidParameter, Internal) as error:
+                if network.chosen or network.ready:
+                    raise Conflict(error.message) from error
                 if "overlap" not in error.message:
                     raise Unavailable("the account's network could not be made", retry_after=5) from error
             with contextlib.suppress(UniqueViolation), self._store.begin() as tx:
@@ -95,19 +117,24 @@ class Networks:
             network = moved
         raise Unavailable("the data center has no free subnet", retry_after=60)
 
-    def _body(self, network: Network) -> dict:
-        return {
-            "Name": network.engine_name,
-            "Driver": "bridge",
-            "CheckDuplicate": True,
-            "IPAM": {"Driver": "default", "Config": [{"Subnet": network.subnet, "Gateway": network.gateway}]},
-            "Labels": {"sdc.fleet": self._fleet_name, "sdc.account": str(network.account_id)},
-        }
+    def labels(self, network: Network) -> dict[str, str]:
+        return {"sdc.fleet": self._fleet_name, "sdc.account": str(network.account_id)}
+
+    def free_subnet(self, taken: set[str]) -> IPv4Network:
+        """One of the pool that no network has any part of. Raises Unavailable."""
+        return self._free_subnet(taken)
 
     def _free_subnet(self, taken: set[str], after: str = "") -> IPv4Network:
+        first, size = int(self.pool.network_address), 32 - PREFIX
+        touched: set[int] = set()
+        for subnet in map(IPv4Network, taken):
+            if subnet.overlaps(self.pool):
+                low = max(int(subnet.network_address) - first, 0)
+                high = min(int(subnet.broadcast_address), int(self.pool.broadcast_address)) - first
+                touched.update(range(low >> size, (high >> size) + 1))
         passed = not after
-        for subnet in self._pool.subnets(new_prefix=PREFIX):
-            if passed and str(subnet) not in taken:
+        for index, subnet in enumerate(self.pool.subnets(new_prefix=PREFIX)):
+            if passed and index not in touched:
                 return subnet
             passed = passed or str(subnet) == after
         raise Unavailable("the data center has no free subnet", retry_after=60)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from ipaddress import IPv4Network
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from app.domain.network import Network
+from app.errors import InvalidParameter, NotFound
 from app.store.session import Transaction
-from app.store.tables import containers, networks
+from app.store.tables import networks
 
 _COLUMNS = (
     networks.c.id,
@@ -20,6 +23,15 @@ _COLUMNS = (
     networks.c.subnet,
     networks.c.gateway,
     networks.c.ready,
+    networks.c.removing,
+    networks.c.chosen,
+    networks.c.internal,
+    networks.c.attachable,
+    networks.c.ip_range,
+    networks.c.aux_addresses,
+    networks.c.options,
+    networks.c.labels,
+    networks.c.created_at,
 )
 
 
@@ -30,23 +42,52 @@ def find(tx: Transaction, account_id: UUID, name: str) -> Network | None:
     return Network(*row) if row else None
 
 
+def get(tx: Transaction, account_id: UUID, word: str) -> Network:
+    """By full id, else exact name, else unique id prefix (dockerd's order). Raises NotFound, InvalidParameter."""
+    return choose(list_mine(tx, account_id), word)
+
+
+def choose(mine: list[Network], word: str) -> Network:
+    """The one of an account's networks that `word` means. Raises NotFound, InvalidParameter in dockerd's words."""
+    for network in mine:
+        if network.id == word:
+            return network
+    for network in mine:
+        if network.name == word:
+            return network
+    found = [network for network in mine if word and network.id.startswith(word)]
+    if len(found) > 1:
+        raise InvalidParameter(f"network {word} is ambiguous ({len(found)} matches found based on ID prefix)")
+    if not found:
+        raise NotFound(f"network {word} not found")
+    return found[0]
+
+
 def get_by_uuid(tx: Transaction, network_uuid: UUID) -> Network | None:
     row = tx.execute(select(*_COLUMNS).where(networks.c.uuid == network_uuid)).first()
     return Network(*row) if row else None
 
 
-def find_of_container(tx: Transaction, container_id: str) -> Network | None:
-    """The account's network that the container is to be on."""
-    query = select(*_COLUMNS).join(containers, containers.c.network_id == networks.c.uuid)
-    row = tx.execute(query.where(containers.c.id == container_id)).first()
+def lock(tx: Transaction, network_uuid: UUID) -> Network | None:
+    """The row, held until the transaction's end: who joins the network waits, or is seen."""
+    row = tx.execute(select(*_COLUMNS).where(networks.c.uuid == network_uuid).with_for_update()).first()
     return Network(*row) if row else None
 
 
 def list_mine(tx: Transaction, account_id: UUID) -> list[Network]:
-    return [Network(*row) for row in tx.execute(select(*_COLUMNS).where(networks.c.account_id == account_id))]
+    query = select(*_COLUMNS).where(networks.c.account_id == account_id)
+    return [Network(*row) for row in tx.execute(query.order_by(networks.c.created_at, networks.c.id))]
 
 
-def add(tx: Transaction, account_id: UUID, name: str, subnet: IPv4Network) -> Network | None:
+def add(
+    tx: Transaction,
+    account_id: UUID,
+    name: str,
+    subnet: IPv4Network,
+    *,
+    gateway: str = "",
+    values: Mapping[str, Any] | None = None,
+) -> Network | None:
     """A network that is not ready yet. None where the account has one of this name or the subnet is taken."""
     new = uuid4()
     statement = text(
@@ -55,9 +96,14 @@ def add(tx: Transaction, account_id: UUID, name: str, subnet: IPv4Network) -> Ne
         VALUES (:uuid, :id, :account, :name, CAST(:subnet AS cidr), CAST(:gateway AS inet)) ON CONFLICT DO NOTHING
         """
     )
-    values = {"uuid": new, "id": new.hex + secrets.token_hex(16), "account": account_id, "name": name}
-    done = tx.execute(statement, {**values, "subnet": str(subnet), "gateway": str(subnet.network_address + 1)})
-    return get_by_uuid(tx, new) if done.rowcount else None
+    row = {"uuid": new, "id": new.hex + secrets.token_hex(16), "account": account_id, "name": name}
+    gateway = gateway or str(subnet.network_address + 1)
+    done = tx.execute(statement, {**row, "subnet": str(subnet), "gateway": gateway})
+    if not done.rowcount:
+        return None
+    if values:
+        tx.execute(update(networks).where(networks.c.uuid == new).values(**values))
+    return get_by_uuid(tx, new)
 
 
 def move(tx: Transaction, network_uuid: UUID, subnet: IPv4Network) -> None:
@@ -68,6 +114,15 @@ def move(tx: Transaction, network_uuid: UUID, subnet: IPv4Network) -> None:
 
 def set_ready(tx: Transaction, network_uuid: UUID) -> None:
     tx.execute(update(networks).where(networks.c.uuid == network_uuid).values(ready=True))
+
+
+def set_removing(tx: Transaction, network_uuid: UUID, removing: bool) -> None:
+    tx.execute(update(networks).where(networks.c.uuid == network_uuid).values(removing=removing))
+
+
+def remove(tx: Transaction, network_uuid: UUID) -> bool:
+    """False where it is gone already."""
+    return tx.execute(delete(networks).where(networks.c.uuid == network_uuid)).rowcount == 1
 
 
 def taken_subnets(tx: Transaction) -> set[str]:

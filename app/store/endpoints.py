@@ -1,0 +1,132 @@
+"""Which container is on which network, and with which address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, text
+
+from app.domain.network import Network, Place
+from app.store.networks import _COLUMNS as NETWORK_COLUMNS
+from app.store.session import Transaction, to_json
+from app.store.tables import container_endpoints, networks
+
+#: States in which an engine holds a container's address, or may be about to.
+_ACTIVE = "('creating', 'running', 'paused', 'restarting')"
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A running container on a network."""
+
+    container_id: str
+    name: str
+    #: Its endpoint as inspect shows it.
+    endpoint: dict[str, Any]
+
+
+def add(tx: Transaction, container_id: str, place: Place, *, reserved: bool = False) -> bool:
+    """False where the network is going or gone, or the container is on it already.
+
+    Raises UniqueViolation where the address is to be reserved and another container has it.
+    """
+    # The lock makes a removal of the network wait, or be waited for and then seen.
+    statement = text(
+        """
+        WITH joined AS (SELECT uuid FROM networks WHERE uuid = :network AND NOT removing FOR KEY SHARE)
+        INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
+        SELECT :container, uuid, CAST(:ipv4 AS inet), :reserved, :mac, CAST(:aliases AS jsonb), CAST(:links AS jsonb)
+        FROM joined ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING
+        """
+    )
+    values = {
+        "network": place.network.uuid,
+        "container": container_id,
+        "ipv4": place.ipv4 or None,
+        "reserved": reserved,
+        "mac": place.mac,
+        "aliases": to_json(list(place.aliases)),
+        "links": to_json([list(link) for link in place.links]),
+    }
+    return tx.execute(statement, values).rowcount == 1
+
+
+def remove(tx: Transaction, container_id: str, network_uuid: UUID) -> bool:
+    mine = (container_endpoints.c.container_id == container_id) & (container_endpoints.c.network_uuid == network_uuid)
+    return tx.execute(delete(container_endpoints).where(mine)).rowcount == 1
+
+
+def of_container(tx: Transaction, container_id: str) -> list[Place]:
+    """The networks of a container, with what it has there; the order is that of their names."""
+    query = (
+        select(
+            *NETWORK_COLUMNS,
+            text("host(container_endpoints.ipv4)"),
+            container_endpoints.c.mac,
+            container_endpoints.c.aliases,
+            container_endpoints.c.links,
+        )
+        .select_from(container_endpoints.join(networks, networks.c.uuid == container_endpoints.c.network_uuid))
+        .where(container_endpoints.c.container_id == container_id)
+        .order_by(networks.c.name)
+    )
+    cut = len(NETWORK_COLUMNS)
+    return [
+        Place(Network(*row[:cut]), row[cut] or "", row[cut + 1], tuple(row[cut + 2]), tuple(map(tuple, row[cut + 3])))
+        for row in tx.execute(query)
+    ]
+
+
+def set_links(tx: Transaction, container_id: str, links: list[tuple[str, str]]) -> None:
+    """Links on the default network, as inspect shows them."""
+    statement = text(
+        "UPDATE containers SET spec = spec || jsonb_build_object('Links', CAST(:links AS jsonb)), "
+        "version = version + 1 WHERE id = :id"
+    )
+    tx.execute(statement, {"id": container_id, "links": to_json([list(link) for link in links])})
+
+
+def addresses(tx: Transaction, network_uuid: UUID) -> set[str]:
+    """What the network's containers are to have."""
+    statement = text("SELECT host(ipv4) FROM container_endpoints WHERE network_uuid = :network AND ipv4 IS NOT NULL")
+    return set(tx.execute(statement, {"network": network_uuid}).scalars())
+
+
+def active(tx: Transaction, network_uuid: UUID) -> list[tuple[str, str]]:
+    """(name, id) of the containers for which an engine has an endpoint there, or may be making one."""
+    statement = text(
+        f"""
+        SELECT c.name, c.id FROM container_endpoints e JOIN containers c ON c.id = e.container_id
+        WHERE e.network_uuid = :network AND (c.state IN {_ACTIVE} OR EXISTS (
+            SELECT FROM operations o
+            WHERE o.target = c.id AND o.state = 'pending' AND o.kind IN ('start', 'restart', 'connect')))
+        ORDER BY c.name
+        """  # noqa: S608
+    )
+    return [(row.name, row.id) for row in tx.execute(statement, {"network": network_uuid})]
+
+
+def list_attached(tx: Transaction, account_id: UUID) -> dict[UUID, list[Attached]]:
+    """Network uuid -> the account's running containers on it."""
+    statement = text(
+        """
+        SELECT e.network_uuid, c.id, c.name, c.inspect #> ARRAY['NetworkSettings', 'Networks', n.name] AS endpoint
+        FROM containers c JOIN container_endpoints e ON e.container_id = c.id
+        JOIN networks n ON n.uuid = e.network_uuid
+        WHERE c.account_id = :account AND c.state IN ('running', 'paused', 'restarting') AND c.inspect IS NOT NULL
+        ORDER BY c.id
+        """
+    )
+    found: dict[UUID, list[Attached]] = {}
+    for row in tx.execute(statement, {"account": account_id}):
+        found.setdefault(row.network_uuid, []).append(Attached(row.id, row.name, row.endpoint or {}))
+    return found
+
+
+def engine_names(tx: Transaction, account_id: UUID, container_ids: list[str]) -> dict[str, str]:
+    """Container id -> name on its engine, of those that are there."""
+    statement = text("SELECT id, 'c-' || uuid FROM containers WHERE account_id = :account AND id = ANY(:ids)")
+    rows = tx.execute(statement, {"account": account_id, "ids": container_ids})
+    return {row[0]: row[1] for row in rows}
