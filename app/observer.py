@@ -1,17 +1,17 @@
 """The observer: follows every node's engine, keeps rows true, stores events, ends what dead processes left.
 
 Any number may run; a lease in the database says who follows which node. Per node there is a thread that reads the
-engine's event stream. After each connect the node is swept, because whatever happened while nobody was listening has no
-event that can be relied on: engines replay only their last 256.
+engine's event stream. After each connect the node is swept, so that its rows are true whatever happened while nobody
+was listening, and where the engine does not remember all of that time the missing events are made from the difference.
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
@@ -19,16 +19,17 @@ from uuid import UUID
 import structlog
 
 from app import log as logs
+from app import metrics
 from app.core import Core, build_core
-from app.domain.container_state import ContainerState
-from app.domain.container_view import LABEL_PREFIX
-from app.domain.event import CHANGES_STATE, CONTAINER_ACTIONS, LEADS_TO, Event
 from app.domain.node import Node
 from app.engine.client import Body
 from app.errors import Error, Unavailable
+from app.metrics.exporter import Exporter
+from app.services.figures import Figures
+from app.services.node_events import NodeEvents, engine_clock
 from app.services.process import BEAT_SECONDS
-from app.settings import Settings
-from app.store import containers, events, nodes, operations, retention
+from app.settings import WRONG_SETTINGS, ProcessSettings, Settings
+from app.store import nodes, retention
 
 log = structlog.get_logger()
 
@@ -50,8 +51,7 @@ class NodeFollower:
         self._node_id = node_id
         self._stop = threading.Event()
         self._body: Any = None
-        #: Container id -> its name and image as last seen, for the events of one whose row is gone by then.
-        self._words: dict[str, tuple[str, str]] = {}
+        self._events = NodeEvents(core.store, core.sync, core.settings.fleet)
         self._thread = threading.Thread(target=self._run, name=f"node-{node_id}", daemon=True)
         self._thread.start()
 
@@ -81,23 +81,25 @@ class NodeFollower:
         engine = self._core.fleet.on(node)
         if engine.info()["ID"] != node.engine_id:
             raise Unavailable("another engine answers at the node's address")
-        with self._core.store.begin() as tx:
-            last = events.last_time(tx, node.id)
-        since = last / 1e9 if last else None
-        self._body = engine.events(since=since, labels=[f"sdc.fleet={self._core.settings.fleet}"])
+        looked_at = engine_clock(engine)
+        self._body, gap = self._events.open(node, engine)
         try:
             if self._stop.is_set():
                 return
+            # At once: an engine drops what a reader does not take.
+            read: SimpleQueue[Json | None] = SimpleQueue()
+            threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True).start()
             with self._core.store.begin() as tx:
                 nodes.set_state(tx, node.id, "up")
             self._core.recovery.sweep(node, after_gap=True)
+            if gap:
+                self._events.resync(node, engine, looked_at)
             threading.Thread(target=self._watch, args=(node, self._body), name=f"watch-{node.id}", daemon=True).start()
-            read: SimpleQueue[Json | None] = SimpleQueue()
-            threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True).start()
             batch: list[Json | None] = []
             while None not in batch and not self._stop.is_set():
                 batch = _gather(read)
-                self._observe_all(node, [message for message in batch if message is not None])
+                for event in self._events.observe(node, [message for message in batch if message is not None]):
+                    metrics.note_event_delay(time.time() - event.time_nano / 1e9)
         finally:
             body, self._body = self._body, None
             body.abort()
@@ -112,6 +114,8 @@ class NodeFollower:
                 # An engine that hangs is found out by a call that should take no time.
                 engine.version()
                 self._core.recovery.sweep(node)
+                with self._core.store.autocommit() as tx:
+                    nodes.saw(tx, node.id)
             except Unavailable as error:
                 log.warning("a node does not answer", node=node.name, error=error.message)
                 body.abort()
@@ -129,67 +133,6 @@ class NodeFollower:
         finally:
             read.put(None)
 
-    def _observe_all(self, node: Node, messages: list[Json]) -> None:
-        try:
-            self._observe(node, messages)
-        except Unavailable as error:
-            log.warning("events were not recorded", error=error.message)
-            raise
-        except Exception:
-            if len(messages) == 1:
-                # It would be replayed at the next connect, and stop everything behind it again and again.
-                log.exception("an event was left out", node=node.name)
-                return
-            for message in messages:
-                self._observe_all(node, [message])
-
-    def _observe(self, node: Node, messages: list[Json]) -> None:
-        """Make the rows true, then store the events: who hears of one may look at once."""
-        seen = [m for m in messages if self._is_told(m)]
-        if not seen:
-            return
-        with self._core.store.autocommit() as tx:
-            ids = {_container_id(m) for m in seen}
-            rows = containers.states(tx, ids)
-            gone = operations.removed_as(tx, ids - rows.keys()) if ids - rows.keys() else {}
-        self._words.update(gone)
-        self._words.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
-        for container_id in _behind(seen, {container_id: row.state for container_id, row in rows.items()}):
-            try:
-                self._core.sync.refresh(container_id)
-            except Unavailable:
-                raise
-            except Error as error:
-                log.warning("a container cannot be read", container=container_id, error=error.message)
-        found = [self._event(node, m) for m in seen]
-        with self._core.store.begin() as tx:
-            events.append(tx, *found)
-        for event in found:
-            if event.verb == "destroy":
-                self._words.pop(event.actor_id, None)
-
-    @staticmethod
-    def _is_told(message: Json) -> bool:
-        return message["Action"].partition(":")[0] in CONTAINER_ACTIONS and bool(_container_id(message))
-
-    def _event(self, node: Node, message: Json) -> Event:
-        attributes, container_id = message["Actor"]["Attributes"], _container_id(message)
-        shown = {
-            k: v
-            for k, v in attributes.items()
-            if not k.startswith(LABEL_PREFIX) and k not in ("name", "image", "execID")
-        }
-        name, image = self._words.get(container_id) or (attributes.get("sdc.name", ""), attributes.get("sdc.image", ""))
-        return Event(
-            account_id=UUID(attributes["sdc.account"]),
-            node_id=node.id,
-            time_nano=message["timeNano"],
-            type="container",
-            action=message["Action"],
-            actor_id=container_id,
-            attributes={**shown, "name": name, "image": image},
-        )
-
     def _note_down(self, error: Error) -> None:
         log.warning("a node is away", node=str(self._node_id), error=error.message)
         with contextlib.suppress(Error), self._core.store.begin() as tx:
@@ -205,36 +148,6 @@ def _gather(read: SimpleQueue[Json | None]) -> list[Json | None]:
         while batch[-1] is not None:
             batch.append(read.get_nowait())
     return batch
-
-
-def _container_id(message: Json) -> str:
-    return message["Actor"]["Attributes"].get("sdc.container", "")
-
-
-def _behind(messages: list[Json], states: Mapping[str, ContainerState]) -> list[str]:
-    """Containers whose rows may not show what the messages say.
-
-    An event always comes out of another state than the one that it leads to, and the row showed that other state or a
-    later one when the event before was stored. So a row in the state that a single event leads to was read after it:
-    whoever caused the event has recorded it himself. While a container is being removed only its end is of interest.
-    """
-    changes: dict[str, list[str]] = {}
-    for message in messages:
-        verb = message["Action"].partition(":")[0]
-        if verb in CHANGES_STATE:
-            changes.setdefault(_container_id(message), []).append(verb)
-    behind = []
-    for container_id, verbs in changes.items():
-        state = states.get(container_id)
-        if state is None:
-            continue
-        if state is ContainerState.REMOVING:
-            shown = "destroy" not in verbs
-        else:
-            shown = len(verbs) == 1 and LEADS_TO.get(verbs[0]) is state
-        if not shown:
-            behind.append(container_id)
-    return behind
 
 
 class Observer:
@@ -294,9 +207,20 @@ class Observer:
 
 
 def main() -> None:
-    settings = Settings.from_environ()
+    try:
+        settings, process = Settings.from_environ(), ProcessSettings.from_environ()
+    except ValueError as error:
+        print(f"sdc-docker-observer: {error}", file=sys.stderr)
+        sys.exit(WRONG_SETTINGS)
     logs.configure(settings.log_level)
-    observer = Observer(build_core(settings, "observer"))
+    metrics.start(process.metrics_folder)
+    core = build_core(settings, "observer")
+    observer = Observer(core)
+    try:
+        Exporter(process.metrics, process.metrics_folder, Figures(core.store, settings))
+    except OSError as error:
+        # Another observer of this machine tells them.
+        log.warning("no metrics from this observer", address=process.metrics, error=str(error))
     signal.signal(signal.SIGTERM, observer.stop)
     signal.signal(signal.SIGINT, observer.stop)
     observer.run()

@@ -16,8 +16,9 @@ Filters = dict[str, list[str]]
 #: Actions of containers that a tenant is told of, by their first word ("exec_create: sh" begins with one).
 CONTAINER_ACTIONS = frozenset(
     [
+        "archive-path",
         "attach",
-        "commit",
+        # "commit" is told by the service: the image that comes of it is ours.
         "copy",
         "create",
         "destroy",
@@ -28,6 +29,7 @@ CONTAINER_ACTIONS = frozenset(
         "exec_die",
         "exec_start",
         "export",
+        "extract-to-dir",
         "health_status",
         "kill",
         "oom",
@@ -100,6 +102,8 @@ def message(event: Event) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if event.type == "container":
         shown = {"status": event.action, "id": event.actor_id, "from": event.attributes.get("image", "")}
+    elif event.type == "image":
+        shown = {"status": event.action, "id": event.actor_id}
     return {
         **shown,
         "Type": event.type,
@@ -133,8 +137,9 @@ def passes(event: Event, filters: Filters) -> bool:
             case "label":
                 ok = all(_has_label(event.attributes, value) for value in values)
             case "image":
-                image = event.attributes.get("image", "")
-                ok = image in values or _without_tag(image) in values
+                image = name if event.type == "image" else event.attributes.get("image", "")
+                about = {event.actor_id, _without_tag(event.actor_id), image, _without_tag(image)}
+                ok = not about.isdisjoint(values)
             case _ if key == event.type:
                 ok = any(event.actor_id.startswith(v) or name.startswith(v.removeprefix("/")) for v in values)
             case _:

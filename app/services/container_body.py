@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from app.domain import link
 from app.domain.container import Container
-from app.domain.network import Network
+from app.domain.link import Link
+from app.domain.network import Place, endpoint_settings
 from app.domain.node import Node
 from app.domain.package import Package
-from app.domain.spec import ContainerSpec, Endpoint, PortBinding, TmpfsMount, VolumeMount
+from app.domain.spec import ContainerSpec, PortBinding, TmpfsMount, VolumeMount
 
 Json = dict[str, Any]
 
@@ -34,8 +36,12 @@ class Resolved:
     image_config: Json
     node: Node
     package: Package
-    #: None where the container is on no network of the account.
-    network: Network | None
+    #: The networks of the account that the container is on, its main one first.
+    places: tuple[Place, ...] = ()
+    #: Links on the default network.
+    links: tuple[Link, ...] = ()
+    #: Id -> engine name of the containers that links are to.
+    linked: Mapping[str, str] = field(default_factory=dict)
     #: The tenant's words ("container" references of the spec) -> container
     containers: Mapping[str, Container] = field(default_factory=dict)
     #: The tenant's volume name -> engine name
@@ -64,10 +70,9 @@ def warnings(spec: ContainerSpec, node: Node) -> list[str]:
     return told
 
 
-def endpoint_aliases(resolved: Resolved, endpoint: Endpoint | None) -> list[str]:
-    """DNS names of the container on its network: its name, its short id, and what the tenant asked for."""
-    extra = endpoint.aliases if endpoint else ()
-    return list(dict.fromkeys([resolved.name, resolved.container_id[:12], *extra]))
+def settings(resolved: Resolved, place: Place) -> Json:
+    """The engine's settings of the container's endpoint on a network."""
+    return endpoint_settings(resolved.name, resolved.container_id[:12], place, resolved.linked)
 
 
 def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, str]) -> Json:
@@ -86,14 +91,24 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     brought = resolved.image_config.get("Healthcheck")
     if brought and not config.get("Healthcheck"):
         config["Healthcheck"] = _paced(brought)
-    endpoint = spec.endpoints.get("bridge")
-    if endpoint and endpoint.mac:
-        config["MacAddress"] = endpoint.mac
+    if resolved.links:
+        config["Env"] = [*_link_environment(spec, resolved), *(config.get("Env") or [])]
     config["HostConfig"] = _host_config(spec, resolved, labels)
-    if resolved.network is not None:
-        settings = {"Aliases": endpoint_aliases(resolved, endpoint)}
-        config["NetworkingConfig"] = {"EndpointsConfig": {resolved.network.engine_name: settings}}
+    if resolved.places:
+        # The others are joined once the container is there: older engines take one here.
+        main = resolved.places[0]
+        if main.mac:
+            config["MacAddress"] = main.mac
+        config["NetworkingConfig"] = {"EndpointsConfig": {main.network.engine_name: settings(resolved, main)}}
     return config
+
+
+def _link_environment(spec: ContainerSpec, resolved: Resolved) -> list[str]:
+    """What the container, or its image, says itself goes before what links would say."""
+    own = {
+        line.partition("=")[0] for line in [*(spec.config.get("Env") or []), *(resolved.image_config.get("Env") or [])]
+    }
+    return [line for line in link.environment(resolved.name, resolved.links) if line.partition("=")[0] not in own]
 
 
 def _paced(healthcheck: Json) -> Json:
@@ -122,13 +137,15 @@ def _host_config(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, s
         elif namespace.kind:
             host[key] = namespace.kind
     host["PortBindings"] = _port_bindings(published_ports(spec, resolved.image_config))
+    if resolved.links:
+        host["ExtraHosts"] = [*(host.get("ExtraHosts") or []), *link.hosts(resolved.links)]
     return host
 
 
 def _network_mode(spec: ContainerSpec, resolved: Resolved) -> str:
     if spec.network.kind == "container":
         return f"container:{resolved.containers[spec.network.ref].engine_name}"
-    return resolved.network.engine_name if resolved.network else "none"
+    return resolved.places[0].network.engine_name if resolved.places else "none"
 
 
 def published_ports(spec: ContainerSpec, image_config: Json) -> list[PortBinding]:
@@ -185,10 +202,11 @@ def _volume_mount(volume: VolumeMount, resolved: Resolved, ours: Mapping[str, st
     if volume.subpath:
         options["Subpath"] = volume.subpath
     if volume.name is None:
-        # The engine makes it. A named one is ours: what it is like was decided when it was made.
         options |= _volume_making(volume)
-    else:
-        options["Labels"] = dict(ours)
+    elif volume.size:
+        options["DriverConfig"] = {"Name": "local", "Options": {"size": str(volume.size)}}
+    # Whose it is, for one that an engine is left with.
+    options["Labels"] = {**options.get("Labels", {}), **ours}
     return {
         "Type": "volume",
         "Source": source,
@@ -249,7 +267,7 @@ def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
         "PortBindings": _port_bindings(list(spec.ports)),
         "PublishAllPorts": spec.publish_all,
         "VolumesFrom": [ref if mode == "rw" else f"{ref}:{mode}" for ref, mode in spec.volumes_from] or None,
-        "Links": [f"/{target}:/{resolved.name}/{alias}" for target, alias in spec.links] or None,
+        "Links": None,
         "PidMode": _shown_namespace(spec, resolved, "pid"),
         "Tmpfs": {t.target: _tmpfs_options(t) for t in spec.tmpfs if t.origin == "Tmpfs"},
     }
@@ -258,8 +276,15 @@ def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
     if mounts:
         host["Mounts"] = mounts
     fixed = [[p.protocol, p.host_port, p.container_port] for p in spec.ports if p.host_port and _single(p)]
-    endpoints = {name: list(endpoint.aliases) for name, endpoint in spec.endpoints.items() if endpoint.aliases}
-    return {"HostConfig": host, "Ports": fixed, "Aliases": endpoints}
+    told: Json = {"HostConfig": host, "Ports": fixed}
+    if resolved.links:
+        told["Links"] = [[linked.container_id, linked.alias] for linked in resolved.links]
+        # What the engine is told on their behalf is not what the tenant has asked for.
+        told["LinkEnv"] = _link_environment(spec, resolved)
+        told["LinkHosts"] = link.hosts(resolved.links)
+    elif spec.links:
+        host["Links"] = [f"{target}:{alias}" for target, alias in spec.links]
+    return told
 
 
 def _single(port: PortBinding) -> bool:

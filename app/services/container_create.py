@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from app.domain import names, package
+from app.domain import link, names, package
 from app.domain.account import Account
 from app.domain.container import Container
-from app.domain.network import Network
+from app.domain.link import Link
+from app.domain.network import Network, Place
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.package import Package
 from app.domain.policy import check_working_dir
-from app.domain.spec import ContainerSpec
+from app.domain.spec import ContainerSpec, Endpoint
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, NotImplemented, Unavailable
+from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
 from app.placement import scheduler
-from app.services import container_body
+from app.services import container_body, container_volumes
 from app.services.container_body import Resolved
+from app.services.container_endpoints import Endpoints, check_address, free_address
 from app.services.container_sync import ContainerSync, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
-from app.store import accounts, containers, images, networks, nodes, packages, volumes
+from app.store import accounts, containers, endpoints, images, networks, nodes, packages
 from app.store.images import Image
 from app.store.session import Store, Transaction, UniqueViolation
 
@@ -43,6 +46,7 @@ class ContainerCreate:
         account_networks: Networks,
         fleet_name: str,
     ) -> None:
+        self._endpoints = Endpoints(store, fleet, account_networks)
         self._store = store
         self._fleet = fleet
         self._sync = sync
@@ -52,25 +56,19 @@ class ContainerCreate:
 
     def create(self, account: Account, spec: ContainerSpec) -> tuple[str, list[str]]:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
-        endpoints = spec.endpoints.values()
-        if spec.links or any(endpoint.links for endpoint in endpoints):
-            raise NotImplemented("links are not available here yet; containers reach each other by name")
-        if any(endpoint.ipv4 or endpoint.ipv6 for endpoint in endpoints):
-            raise InvalidParameter("user specified IP address is supported on user defined networks only")
         with self._store.autocommit() as tx:
             image = images.resolve(tx, account.id, spec.image)
             self._check_image(spec, image)
             chosen = self._package(tx, spec)
             referred = self._referred(tx, account, spec)
             node = self._place(tx, account, spec, image, referred)
-            network = networks.find(tx, account.id, DEFAULT_NAME) if self._on_default_network(spec) else None
-        if self._on_default_network(spec) and (network is None or not network.ready):
-            network = self._networks.default(account, node)
+            mine = networks.list_mine(tx, account.id)
+        places, told = self._places(account, spec, mine, node)
         for attempt in range(NAME_ATTEMPTS):
             name = spec.name or names.random_container_name(attempt)
             try:
-                resolved, operation_id, new_volumes = self._reserve(
-                    account, spec, name, image, chosen, referred, node, network
+                resolved, operation_id, detail = self._reserve(
+                    account, spec, name, image, chosen, referred, node, places
                 )
             except UniqueViolation as violation:
                 if violation.constraint != "uq_containers_account_id_name":
@@ -78,7 +76,8 @@ class ContainerCreate:
                 if spec.name is None and attempt + 1 < NAME_ATTEMPTS:
                     continue
                 raise self._name_taken(account, name) from violation
-            return self._carry_out(spec, resolved, operation_id, new_volumes)
+            container_id, warnings = self._carry_out(spec, resolved, operation_id, detail)
+            return container_id, warnings + told
         raise Internal("no free name was found for the container")
 
     # -- before the engine ---------------------------------------------------------------------------------------
@@ -123,22 +122,83 @@ class ContainerCreate:
     def _place(
         tx: Transaction, account: Account, spec: ContainerSpec, image: Image, referred: dict[str, Container]
     ) -> Node:
-        homes = {c.node_id for c in referred.values()}
-        for mount in spec.volumes:
-            if mount.name is not None and (volume := volumes.find(tx, account.id, mount.name)):
-                homes.add(volume.node_id)
+        homes = {c.node_id for c in referred.values()} | container_volumes.homes(tx, account, spec)
         candidates, holders = nodes.list_for(tx, image.id)
         return scheduler.place(scheduler.Request(image_nodes=holders, only=homes), candidates)
 
+    def _places(
+        self, account: Account, spec: ContainerSpec, mine: list[Network], node: Node
+    ) -> tuple[list[Place], list[str]]:
+        """The container's networks, ready on the node, the main one first, and warnings.
+
+        Raises InvalidParameter: a 404 to a create makes a client pull the image and try again.
+        """
+        if spec.network.kind in ("none", "container"):
+            return [], []
+        typed = dict(spec.endpoints)
+        if spec.network.kind == "network" or not typed:
+            # `docker run --network x` names it twice; settings for other networks alone mean these networks.
+            main = self._network(account, spec.network.ref or DEFAULT_NAME, mine)
+        else:
+            main = self._network(account, DEFAULT_NAME if DEFAULT_NAME in typed else next(iter(typed)), mine)
+        settings: dict[UUID, tuple[Network, Endpoint]] = {main.uuid: (main, Endpoint())}
+        for name, endpoint in typed.items():
+            network = self._network(account, name, mine)
+            if network.uuid in settings and settings[network.uuid][1] != Endpoint():
+                raise InvalidParameter(f"network {network.name} is given more than once")
+            settings[network.uuid] = (network, endpoint)
+        places, told = [], []
+        for network, endpoint in settings.values():
+            check_address(network, endpoint.ipv4, endpoint.ipv6)
+            if endpoint.mac and network.uuid != main.uuid:
+                told.append(f"the MAC address on network {network.name} is not supported here and was ignored")
+            ready = network if network.ready else self._networks.ready(network, node)
+            links = [*endpoint.links, *(spec.links if network.uuid == main.uuid else ())]
+            with self._store.autocommit() as tx:
+                to = {alias: self._link_target(tx, account, target).id for target, alias in links}
+            places.append(
+                Place(
+                    ready,
+                    endpoint.ipv4,
+                    endpoint.mac if network.uuid == main.uuid else "",
+                    endpoint.aliases,
+                    tuple((target, alias) for alias, target in to.items()),
+                )
+            )
+        return places, told
+
+    def _network(self, account: Account, word: str, mine: list[Network]) -> Network:
+        if word == DEFAULT_NAME and not any(network.is_default for network in mine):
+            mine.append(self._networks.default_row(account))
+        try:
+            network = networks.choose(mine, word)
+        except NotFound as error:
+            raise InvalidParameter(error.message) from error
+        if network.removing:
+            raise InvalidParameter(f"network {word} not found")
+        return network
+
     @staticmethod
-    def _on_default_network(spec: ContainerSpec) -> bool:
-        """Whether the container is on a network. Raises InvalidParameter where it is to be on one that is not there."""
-        for name in spec.endpoints:
-            if name != DEFAULT_NAME:
-                raise InvalidParameter(f"network {name} not found")
-        if spec.network.kind == "network":
-            raise InvalidParameter(f"network {spec.network.ref} not found")
-        return spec.network.kind not in ("none", "container")
+    def _link_target(tx: Transaction, account: Account, word: str) -> Container:
+        try:
+            return containers.get(tx, account.id, word)
+        except NotFound as error:
+            raise InvalidParameter(f"could not get container for {word}: {error.message}") from error
+
+    def _links(self, tx: Transaction, account: Account, spec: ContainerSpec, places: list[Place]) -> list[Link]:
+        """Links as Docker has them on the default network; on others a link is a name in the DNS alone."""
+        if not spec.links or not places or not places[0].network.is_default:
+            return []
+        links = []
+        for word, alias in spec.links:
+            target = self._link_target(tx, account, word)
+            theirs = {p.network.uuid: p for p in endpoints.of_container(tx, target.id)}
+            place = theirs.get(places[0].network.uuid)
+            if place is None:
+                raise InvalidParameter(f"Cannot link to /{target.name}, as it does not belong to the default network")
+            config = (target.inspect or {}).get("Config") or {}
+            links.append(link.of(target.id, target.name, alias, place.ipv4, config))
+        return links
 
     def _reserve(
         self,
@@ -149,27 +209,33 @@ class ContainerCreate:
         chosen: Package,
         referred: dict[str, Container],
         node: Node,
-        network: Network | None,
-    ) -> tuple[Resolved, UUID, list[UUID]]:
+        places: list[Place],
+    ) -> tuple[Resolved, UUID, dict[str, Any]]:
         """Quota, name and the intent in one transaction; from its commit on the operation must end done or undone."""
         uuid = uuid4()
         limits = container_body.size(spec, chosen, node)
         with self._store.begin() as tx:
             if not accounts.reserve(tx, account.id, limits.memory, limits.nano_cpus):
                 raise self._over_quota(tx, account, limits.memory, limits.nano_cpus)
-            engine_names, new_volumes = self._volumes(tx, account, spec, node)
+            container_id = uuid.hex + secrets.token_hex(16)
+            taken = container_volumes.take(tx, account, spec, node, container_id)
+            # The account's row is locked: nobody else takes an address meanwhile.
+            places = [self._addressed(tx, place) for place in places]
+            targets = sorted({target for place in places for target, _ in place.links})
             resolved = Resolved(
                 account_id=account.id,
-                container_id=uuid.hex + secrets.token_hex(16),
+                container_id=container_id,
                 container_uuid=uuid,
                 name=name,
                 image_id=image.id,
                 image_config=image.inspect.get("Config") or {},
                 node=node,
                 package=chosen,
-                network=network,
+                places=tuple(places),
+                links=tuple(self._links(tx, account, spec, places)),
+                linked=endpoints.engine_names(tx, account.id, targets) if targets else {},
                 containers=referred,
-                volumes=engine_names,
+                volumes=taken.engine_names,
             )
             containers.insert_new(
                 tx,
@@ -178,7 +244,6 @@ class ContainerCreate:
                 account_id=account.id,
                 name=name,
                 node_id=node.id,
-                network_id=network.uuid if network else None,
                 image_id=image.id,
                 image=spec.image,
                 spec=container_body.shown(spec, resolved),
@@ -188,34 +253,21 @@ class ContainerCreate:
                 memory=limits.memory,
                 nano_cpus=limits.nano_cpus,
             )
-            for mount in spec.volumes:
-                if mount.name is not None:
-                    # From here on nobody takes the volume for unused.
-                    containers.mount_volume(tx, resolved.container_id, mount.target, node.id, engine_names[mount.name])
-            detail = {"volumes": [str(volume) for volume in new_volumes]}
-            operation_id = self._intents.open_new(
-                tx, OperationKind.CREATE, account.id, resolved.container_id, node.id, detail
-            )
-        return resolved, operation_id, new_volumes
+            for place in places:
+                if not endpoints.add(tx, resolved.container_id, place, reserved=place.network.is_default):
+                    raise InvalidParameter(f"network {place.network.name} not found")
+            container_volumes.mount(tx, spec, taken, referred, container_id)
+            # The words are for the events of a container that is gone before an observer hears of it.
+            detail = {**taken.detail, "name": name, "image": spec.image}
+            operation_id = self._intents.open_new(tx, OperationKind.CREATE, account.id, container_id, node.id, detail)
+        return resolved, operation_id, taken.detail
 
     @staticmethod
-    def _volumes(
-        tx: Transaction, account: Account, spec: ContainerSpec, node: Node
-    ) -> tuple[dict[str, str], list[UUID]]:
-        """The tenant's volume names -> engine names; a volume that is not there yet is made, as Docker does."""
-        engine_names: dict[str, str] = {}
-        new: list[UUID] = []
-        for mount in spec.volumes:
-            if mount.name is None or mount.name in engine_names:
-                continue
-            volume = volumes.find(tx, account.id, mount.name)
-            if volume is None:
-                volume = volumes.add_named(tx, account.id, mount.name, node.id, dict(mount.labels))
-                new.append(volume.id)
-            elif volume.node_id != node.id:
-                raise Unavailable("the volume was created on another node meanwhile", retry_after=1)
-            engine_names[mount.name] = volume.engine_name
-        return engine_names, new
+    def _addressed(tx: Transaction, place: Place) -> Place:
+        """On the default network, where nobody chooses one, a container keeps the address that it is given here."""
+        if not place.network.is_default:
+            return place
+        return replace(place, ipv4=free_address(place.network, endpoints.addresses(tx, place.network.uuid)))
 
     @staticmethod
     def _over_quota(tx: Transaction, account: Account, memory: int, nano_cpus: int) -> Forbidden:
@@ -244,22 +296,38 @@ class ContainerCreate:
     # -- the engine ----------------------------------------------------------------------------------------------
 
     def _carry_out(
-        self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID, new_volumes: list[UUID]
+        self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID, detail: dict[str, Any]
     ) -> tuple[str, list[str]]:
         engine_name = f"c-{resolved.container_uuid}"
         body = container_body.engine_body(spec, resolved, self._labels(spec, resolved, operation_id))
         try:
-            self._fleet.on(resolved.node).create_container(engine_name, body, platform=spec.platform)
+            self._make(engine_name, body, spec, resolved)
             created = self._sync.refresh(resolved.container_id, also=lambda tx: self._end(tx, operation_id))
             if created is None:
                 raise Internal("the container was gone before it could be recorded")
         except Error as error:
-            self._undo(resolved, operation_id, new_volumes, error)
+            self._undo(resolved, operation_id, detail, error)
             raise self._for_tenant(error, spec, resolved) from error
         except BaseException:
             self._intents.abandon(operation_id)
             raise
         return resolved.container_id, container_body.warnings(spec, resolved.node)
+
+    def _make(self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved) -> None:
+        engine = self._fleet.on(resolved.node)
+        of = [place.network for place in resolved.places]
+        self._endpoints.mending(
+            of, resolved.node, lambda: engine.create_container(engine_name, body, platform=spec.platform)
+        )
+        for place in resolved.places[1:]:
+            settings = container_body.settings(resolved, place)
+            self._endpoints.mending(
+                of,
+                resolved.node,
+                lambda place=place, settings=settings: engine.connect_network(  # type: ignore[misc]
+                    place.network.engine_name, engine_name, settings
+                ),
+            )
 
     def _end(self, tx: Transaction, operation_id: UUID) -> None:
         """An operation that was taken over is being undone: what one sees of the container is as good as gone."""
@@ -277,10 +345,10 @@ class ContainerCreate:
             "sdc.image": spec.image,
         }
 
-    def _undo(self, resolved: Resolved, operation_id: UUID, new_volumes: list[UUID], why: Error) -> None:
+    def _undo(self, resolved: Resolved, operation_id: UUID, detail: dict[str, Any], why: Error) -> None:
         """Take everything back. Where the engine's part cannot be known, an observer does it once it can."""
         try:
-            undo_create(self._store, self._fleet, resolved.node, resolved.container_id, new_volumes)
+            undo_create(self._store, self._fleet, resolved.node, resolved.container_id, detail)
             with self._store.begin() as tx:
                 self._intents.undone(tx, operation_id, why.message)
         except BaseException as failure:
@@ -295,12 +363,13 @@ class ContainerCreate:
         words: dict[str, Any] = {f"c-{resolved.container_uuid}": resolved.name, resolved.image_id: spec.image}
         words |= {c.engine_name: ref for ref, c in resolved.containers.items()}
         words |= {engine_name: name for name, engine_name in resolved.volumes.items()}
-        if resolved.network:
-            words[resolved.network.engine_name] = resolved.network.name
-        return reworded(error, words)
+        words |= {place.network.engine_name: place.network.name for place in resolved.places}
+        told = reworded(error, words)
+        # A 404 to a create makes a client pull the image: what is referred to was there a moment ago.
+        return InvalidParameter(told.message) if "No such container" in error.message else told
 
 
-def undo_create(store: Store, fleet: Fleet, node: Node, container_id: str, new_volumes: list[UUID]) -> None:
+def undo_create(store: Store, fleet: Fleet, node: Node, container_id: str, detail: dict[str, Any]) -> None:
     """Remove what a create may have left on the engine and in the database. Raises Unavailable; may be repeated."""
     engine = fleet.on(node)
     try:
@@ -313,11 +382,4 @@ def undo_create(store: Store, fleet: Fleet, node: Node, container_id: str, new_v
         container = containers.find_by_id(tx, container_id)
         if container is not None:
             forget(tx, container, volumes=True)
-        unused = [volume for volume in new_volumes if volumes.remove_unused(tx, volume)]
-    for volume in unused:
-        try:
-            engine.remove_volume(f"v-{volume}")
-        except (NotFound, Conflict):
-            continue
-        except Error as error:
-            raise Unavailable(f"the volume cannot be removed: {error.message}", retry_after=5) from error
+    container_volumes.give_back(store, engine, container_id, detail)

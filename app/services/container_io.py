@@ -56,6 +56,15 @@ class ContainerIo:
         self._check(container, Command.ATTACH, id_or_name)
         return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, query)), container.tty)
 
+    def attach_websocket(
+        self, account: Account, id_or_name: str, query: Mapping[str, Any], key: str, *, text: bool
+    ) -> OpenStream:
+        """Like `attach`, in frames of a websocket: the engine's own, made for the client's `key`."""
+        container, engine = self._find(account, id_or_name)
+        self._check(container, Command.ATTACH, id_or_name)
+        call = lambda: engine.attach_websocket(container.engine_name, query, key, text=text)  # noqa: E731
+        return OpenStream(self._call(container, call), container.tty)
+
     def logs(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
         """`query`: follow, stdout, stderr, since, until, timestamps, tail, details. The body is chunked."""
         container, engine = self._find(account, id_or_name)

@@ -1,4 +1,4 @@
-"""start, stop, restart, kill, rename, remove: one intent, one engine call, one record."""
+"""start, stop, restart, kill, pause, unpause, rename, remove: one intent, one engine call, one record."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from app.domain import container_state, names
 from app.domain.account import Account
 from app.domain.container import Container
 from app.domain.container_state import Command, ContainerState
-from app.domain.network import Network
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, NotImplemented, Unavailable
+from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Unavailable
+from app.services.container_endpoints import Endpoints
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
-from app.store import containers, networks
+from app.store import containers
 from app.store.containers import PortTaken
 from app.store.session import Store, UniqueViolation
 
@@ -26,30 +26,21 @@ LONGEST_STOP = 600
 
 
 class ContainerLifecycle:
-    def __init__(self, store: Store, fleet: Fleet, sync: ContainerSync, intents: Intents) -> None:
+    def __init__(self, store: Store, fleet: Fleet, sync: ContainerSync, intents: Intents, endpoints: Endpoints) -> None:
         self._store = store
         self._fleet = fleet
         self._sync = sync
         self._intents = intents
+        self._endpoints = endpoints
 
     def start(self, account: Account, id_or_name: str) -> None:
         """Raises NotModified where it runs already, Conflict, and Internal with the runtime's words where it cannot."""
         container, engine = self._allowed(account, id_or_name, Command.START)
+        self._endpoints.check_links(account, container)
         self._act(container, OperationKind.START, lambda: self._start(engine, container), ports=True)
 
     def _start(self, engine: Engine, container: Container) -> None:
-        try:
-            engine.start_container(container.engine_name)
-        except Error as error:
-            # A rename fixes the running container's address; once it has stopped another may get it.
-            if "Address already in use" not in error.message:
-                raise
-            with self._store.begin() as tx:
-                network = networks.find_of_container(tx, container.id)
-            if network is None:
-                raise
-            self._join_again(engine, container, network, {}, keep_address=False)
-            engine.start_container(container.engine_name)
+        self._endpoints.run(container, engine, lambda: engine.start_container(container.engine_name))
 
     def stop(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
         """Raises NotModified where it does not run."""
@@ -67,7 +58,11 @@ class ContainerLifecycle:
         self._act(
             container,
             OperationKind.RESTART,
-            lambda: engine.restart_container(container.engine_name, seconds=seconds, signal=signal),
+            lambda: self._endpoints.run(
+                container,
+                engine,
+                lambda: engine.restart_container(container.engine_name, seconds=seconds, signal=signal),
+            ),
             ports=True,
         )
 
@@ -77,6 +72,16 @@ class ContainerLifecycle:
         except (NotFound, Conflict) as error:
             raise type(error)(f"Cannot kill container: {id_or_name}: {error.message}") from error
         self._act(container, OperationKind.KILL, lambda: engine.kill_container(container.engine_name, signal))
+
+    def pause(self, account: Account, id_or_name: str) -> None:
+        """Raises Conflict where it does not run, or is paused already."""
+        container, engine = self._allowed(account, id_or_name, Command.PAUSE)
+        self._act(container, OperationKind.PAUSE, lambda: engine.pause_container(container.engine_name))
+
+    def unpause(self, account: Account, id_or_name: str) -> None:
+        """Raises Conflict where it is not paused."""
+        container, engine = self._allowed(account, id_or_name, Command.UNPAUSE)
+        self._act(container, OperationKind.UNPAUSE, lambda: engine.unpause_container(container.engine_name))
 
     def rename(self, account: Account, id_or_name: str, new_name: str) -> None:
         """The name is ours alone; the engine learns it as a DNS name of the container's network."""
@@ -113,41 +118,13 @@ class ContainerLifecycle:
             raise
 
     def announce_name(self, container_id: str) -> None:
-        """Make the network's DNS know the container's present name. The endpoint keeps its address.
-
-        May be repeated, also after an end between leaving the network and joining it again.
-        """
-        with self._store.autocommit() as tx:
-            placed = containers.find_placed(tx, container_id)
-            network = networks.find_of_container(tx, container_id)
-        if placed is None or network is None:
-            return
-        container, node = placed
-        engine = self._fleet.on(node)
-        try:
-            seen = engine.inspect_container(container.engine_name)
-        except NotFound:
-            return
-        endpoint = (seen["NetworkSettings"].get("Networks") or {}).get(network.engine_name)
-        if endpoint is None or container.name not in (endpoint.get("Aliases") or []):
-            self._join_again(engine, container, network, endpoint, keep_address=True)
-
-    @staticmethod
-    def _join_again(
-        engine: Engine, container: Container, network: Network, endpoint: dict | None, *, keep_address: bool
-    ) -> None:
-        """Leave the network, where `endpoint` is on it, and join it under the names that the container has now."""
-        extra = container.spec.get("Aliases", {}).get(network.name, [])
-        settings: dict = {"Aliases": [container.name, container.short_id, *extra]}
-        if endpoint is not None:
-            if keep_address and endpoint.get("IPAddress"):
-                settings["IPAMConfig"] = {"IPv4Address": endpoint["IPAddress"]}
-            engine.disconnect_network(network.engine_name, container.engine_name)
-        engine.connect_network(network.engine_name, container.engine_name, settings)
+        """Make its networks' DNS know the container's present name. May be repeated."""
+        self._endpoints.announce(container_id)
 
     def remove(self, account: Account, id_or_name: str, *, force: bool, volumes: bool, link: bool) -> None:
         if link:
-            raise NotImplemented("links are not available here yet")
+            self._sync.refresh(self._endpoints.remove_link(account, id_or_name))
+            return
         container, engine = self._allowed(account, id_or_name, Command.REMOVE, force)
         with self._store.begin() as tx:
             if not containers.begin_removal(tx, container):

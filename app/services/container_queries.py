@@ -43,7 +43,7 @@ class ContainerQueries:
             ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
             candidates = containers.list_candidates(tx, account.id)
         chosen = container_filter.select(candidates, filters, everything=everything, limit=limit, ancestors=ancestors)
-        sizes = self._sizes(account) if size else {}
+        sizes = self.sizes(account) if size else {}
         entries = []
         for candidate in chosen:
             c = candidate
@@ -64,7 +64,7 @@ class ContainerQueries:
 
             return self._lists.get((account.id, active_only, limit), containers.stamp(tx, account.id), make)
 
-    def _sizes(self, account: Account) -> dict[str, Json]:
+    def sizes(self, account: Account) -> dict[str, Json]:
         """Container id -> sizes, from the engines; a node that is away has none."""
         with self._store.autocommit() as tx:
             up = [n for n in nodes.list_all(tx) if n.state == "up"]

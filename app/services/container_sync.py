@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
-from app.domain import container_view
+from app.domain import container_view, event
 from app.domain.container import Container
 from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.container_view import Words
@@ -21,7 +21,8 @@ from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import NotFound, Unavailable
-from app.store import accounts, containers, operations
+from app.store import accounts, addresses, containers, events, operations
+from app.store import volumes as store_volumes
 from app.store.session import Store, Transaction
 
 Also = Callable[[Transaction], object]
@@ -84,6 +85,7 @@ class ContainerSync:
             "started_at": parse_go_time(state["StartedAt"]),
             "finished_at": parse_go_time(state["FinishedAt"]),
             "labels": view["Config"]["Labels"],
+            **container_view.facts(view),
             "inspect": view,
             "list_head": head,
             "list_tail": tail,
@@ -93,10 +95,13 @@ class ContainerSync:
     def _write_attachments(tx: Transaction, container: Container, seen: dict[str, Any]) -> None:
         for mount in seen.get("Mounts") or []:
             if mount["Type"] == "volume":
-                anonymous = not mount["Name"].startswith("v-")
-                containers.record_volume(
-                    tx, container, mount["Destination"], mount["Name"], anonymous=anonymous, new_uuid=uuid4()
-                )
+                _record_volume(tx, container, mount["Destination"], mount["Name"])
+        joined = {
+            UUID(name[2:]): (endpoint.get("IPAddress") or "", endpoint.get("MacAddress") or "")
+            for name, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items()
+            if name.startswith("n-")
+        }
+        addresses.record(tx, container.id, joined)
         held: set[tuple[str, int, int]] = set()
         if seen["State"]["Status"] in ACTIVE:
             for key, bindings in (seen["NetworkSettings"].get("Ports") or {}).items():
@@ -125,6 +130,7 @@ class ContainerSync:
                 if not containers.write_seen(tx, container, **self._lost(container)):
                     return False
                 containers.release_ports(tx, container.id)
+                addresses.record(tx, container.id, {})
             if also:
                 also(tx)
             return True
@@ -142,13 +148,24 @@ class ContainerSync:
 def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
     """The container is gone from its engine: its row, quota and ports go, and its anonymous volumes where wanted."""
     accounts.lock(tx, container.account_id)
-    unused = containers.anonymous_volumes(tx, container.id) if volumes else []
+    unused = store_volumes.anonymous_of(tx, container.id) if volumes else []
     removed = containers.remove(tx, container.id)
     if removed is None:
         return
     accounts.release(tx, removed.account_id, removed.memory, removed.nano_cpus)
     for volume in unused:
-        containers.forget_volume(tx, volume.id)
+        store_volumes.end_removal(tx, volume.id)
+        events.append(tx, event.ours(container.account_id, "volume", "destroy", volume.name, {"driver": "local"}))
+
+
+def _record_volume(tx: Transaction, container: Container, target: str, engine_name: str) -> None:
+    labels = None
+    if not engine_name.startswith("v-"):
+        asked = {m["Target"]: m for m in container.spec.get("HostConfig", {}).get("Mounts") or []}
+        labels = (asked.get(target, {}).get("VolumeOptions") or {}).get("Labels") or {}
+    account_id = container.account_id
+    if store_volumes.record_seen(tx, account_id, container.id, container.node_id, target, engine_name, labels):
+        events.append(tx, event.ours(account_id, "volume", "create", engine_name, {"driver": "local"}))
 
 
 def engine_words(container: Container) -> dict[str, str]:

@@ -11,7 +11,9 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -23,6 +25,7 @@ from app.domain.event import Event, Filters
 from app.errors import Unavailable
 from app.store import events
 from app.store.session import Listener, Store
+from app.stream.lines import chunk
 
 log = structlog.get_logger()
 
@@ -33,6 +36,10 @@ LOOK_SECONDS = 5.0
 BUFFER = 4 * 1024 * 1024
 FOREVER = 2**63 - 1
 _LAST_CHUNK = b"0\r\n\r\n"
+
+#: Makes what a client is shown of a message at API 1.44; None hides it. One per version: it is also the key by which
+#: an event is encoded once for all who are shown the same.
+Shown = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 @dataclass
@@ -52,6 +59,7 @@ class _Listener:
     account_id: UUID
     filters: Filters
     until: int
+    shown: Shown
     sock: socket.socket
 
 
@@ -75,14 +83,16 @@ class Events:
         os.eventfd_write(self._wake, 1)
         self._thread.join(LOOK_SECONDS)
 
-    def open(self, account: Account, *, since: int | None, until: int | None, filters: Filters) -> OpenEvents:
+    def open(
+        self, account: Account, *, since: int | None, until: int | None, filters: Filters, shown: Shown = lambda m: m
+    ) -> OpenEvents:
         """`since` and `until` are nanoseconds since 1970. Raises InvalidParameter, Unavailable."""
         domain_event.check_filters(filters)
         last = FOREVER if until is None else until
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        listener = _Listener(account.id, filters, last, ours)
+        listener = _Listener(account.id, filters, last, shown, ours)
         try:
             with self._lock:
                 if self._cursor is None:
@@ -98,7 +108,7 @@ class Events:
             self._drop(listener)
             theirs.close()
             raise
-        past = b"".join(_chunk(event) for event in history if domain_event.passes(event, filters))
+        past = b"".join(_chunk(event, shown) for event in history if domain_event.passes(event, filters))
         if last <= time.time_ns():
             self._drop(listener)
             past += _LAST_CHUNK
@@ -141,14 +151,16 @@ class Events:
                 listeners = list(self._listeners)
                 self._cursor = new[-1].id
             for event in new:
-                chunk = _chunk(event)
+                chunks: dict[Shown, bytes] = {}
                 for listener in listeners:
                     if (
                         listener.account_id == event.account_id
                         and event.time_nano <= listener.until
                         and domain_event.passes(event, listener.filters)
                     ):
-                        self._send(listener, chunk)
+                        if listener.shown not in chunks:
+                            chunks[listener.shown] = _chunk(event, listener.shown)
+                        self._send(listener, chunks[listener.shown])
             new = self._next() if len(new) == BATCH else []
         self._end_due()
 
@@ -197,6 +209,7 @@ class Events:
         listener.sock.close()
 
 
-def _chunk(event: Event) -> bytes:
-    body = orjson.dumps(domain_event.message(event)) + b"\n"
-    return b"%x\r\n%s\r\n" % (len(body), body)
+def _chunk(event: Event, shown: Shown) -> bytes:
+    """One chunk of the body; none where the event is hidden."""
+    message = shown(domain_event.message(event))
+    return chunk(orjson.dumps(message) + b"\n") if message else b""

@@ -95,7 +95,8 @@ def registry(subject: Subject, request: pytest.FixtureRequest) -> registries.Con
     content = registries.Handler.content
     if isinstance(subject.engine, FakeEngine):
         for repository, tag in content.ids:
-            subject.engine.publish(f"{registries.ADDRESS}/{repository}", tag, content.config(repository, tag))
+            layers = [content.layer(repository)]
+            subject.engine.publish(f"{registries.ADDRESS}/{repository}", tag, content.config(repository, tag), layers)
     else:
         request.getfixturevalue("real_registry")
     return content

@@ -19,7 +19,7 @@ from tests import busybox
 
 ADDRESS = "127.0.0.1:5000"
 _TYPE = "application/vnd.docker."
-_MANIFEST = f"{_TYPE}distribution.manifest.v2+json"
+MANIFEST = f"{_TYPE}distribution.manifest.v2+json"
 _PATH = re.compile(r"/v2/(.+)/(manifests|blobs)/(.+)")
 
 
@@ -39,13 +39,13 @@ class Content:
 
     def _add(self, repository: str, tag: str) -> None:
         config = json.dumps(self.config(repository, tag), sort_keys=True).encode()
-        layer = gzip.compress(self._layer(repository), mtime=0)
+        layer = gzip.compress(self.layer(repository), mtime=0)
         for blob in (config, layer):
             self.blobs[digest_of(blob)] = blob
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
-                "mediaType": _MANIFEST,
+                "mediaType": MANIFEST,
                 "config": self._descriptor("container.image.v1+json", config),
                 "layers": [self._descriptor("image.rootfs.diff.tar.gzip", layer)],
             }
@@ -54,13 +54,13 @@ class Content:
         self.ids[repository, tag] = digest_of(config)
 
     @staticmethod
-    def _layer(repository: str) -> bytes:
+    def layer(repository: str) -> bytes:
         # A layer that the engine has already would not be fetched.
         return busybox.files({"slow": random.Random(1).randbytes(100_000)}) if "slow" in repository else busybox.layer()
 
     @classmethod
     def config(cls, repository: str, tag: str) -> dict[str, Any]:
-        root = {"type": "layers", "diff_ids": [digest_of(cls._layer(repository))]}
+        root = {"type": "layers", "diff_ids": [digest_of(cls.layer(repository))]}
         return busybox.config(Labels={"name": f"{repository}:{tag}"}) | {"rootfs": root}
 
     @staticmethod
@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         match = _PATH.fullmatch(self.path)
         repository, kind, reference = match.groups() if match else ("", "", "")
         if kind == "manifests" and (manifest := self.content.manifests.get((repository, reference))):
-            self._answer(200, _MANIFEST, manifest)
+            self._answer(200, MANIFEST, manifest)
         elif kind == "blobs" and (blob := self.content.blobs.get(reference)):
             slow = repository == "slow/tool" and len(blob) > 50_000
             self._answer(200, "application/octet-stream", blob, slow=slow)

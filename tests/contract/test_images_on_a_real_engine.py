@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,18 @@ from app.domain.node import Node
 from app.engine.client import EngineClient
 from app.engine.engine import Engine
 from app.errors import InvalidParameter
+from app.services.image_content import ImageContent
+from app.services.image_history import ImageHistory
+from app.services.image_load import ImageLoad
+from app.services.image_pull import ImagePull
 from app.services.images import Images
+from app.services.intent import Intents
+from app.services.process import Process
 from app.store import accounts, nodes
 from app.store.session import Store
 from tests import busybox, machine
-from tests.contract.registry import ADDRESS, Handler
+from tests.contract.registry import ADDRESS, MANIFEST, Handler
+from tests.fakes.registry import FakeRegistries, FakeRegistry
 
 NODE = {"engine_id": "E", "engine_version": "20.10.24", "api_version": "1.41", "cpus": 8, "memory": 1 << 34}
 IDS = Handler.content.ids
@@ -40,6 +48,8 @@ class OneNode:
 @dataclass
 class World:
     images: Images
+    puller: ImagePull
+    loader: ImageLoad
     alice: Account
     bob: Account
 
@@ -53,9 +63,25 @@ def world(database_url: str, engine: machine.Engine, real_registry: Path) -> Ite
             accounts.add(tx, login)
         alice, bob = accounts.list_all(tx)
     client = EngineClient(engine.url, version="1.41")
-    yield World(Images(store, OneNode(Engine(client)), [ADDRESS]), alice, bob)  # type: ignore[arg-type]
+    fleet: Any = OneNode(Engine(client))
+    intents = Intents(Process(store, "api"))
+    content = ImageContent(store, fleet, intents, "contract")
+    registries = FakeRegistries(_same(), [ADDRESS])
+    images = Images(store, ImageHistory(store, fleet, content))
+    puller = ImagePull(store, fleet, intents, registries, content)
+    yield World(images, puller, ImageLoad(store, fleet, content), alice, bob)
     client.close()
     store.close()
+
+
+def _same() -> FakeRegistry:
+    """What the registry beside the engine has, for us, who do not reach it there."""
+    registry = FakeRegistry()
+    for (repository, reference), manifest in Handler.content.manifests.items():
+        registry.manifests[f"{ADDRESS}/{repository}", reference] = (MANIFEST, manifest)
+        for digest, blob in Handler.content.blobs.items():
+            registry.blobs[f"{ADDRESS}/{repository}", digest] = blob
+    return registry
 
 
 def requests(log: Path) -> list[str]:
@@ -63,21 +89,21 @@ def requests(log: Path) -> list[str]:
 
 
 def test_two_accounts_pull(world: World, real_registry: Path) -> None:
+    before = len(requests(real_registry))
     for account in (world.alice, world.bob):
-        before = len(requests(real_registry))
-        messages = list(world.images.pull(account, f"{ADDRESS}/lib/tool", "1"))
+        messages = list(world.puller.pull(account, f"{ADDRESS}/lib/tool", "1", auth={}))
         assert messages[0]["status"] == "Pulling from lib/tool"
         assert messages[-1] == {"status": f"Status: Downloaded newer image for {ADDRESS}/lib/tool:1"}
-        assert len(requests(real_registry)) > before  # Also for what the node has.
         seen = world.images.inspect(account, f"{ADDRESS}/lib/tool:1")
         assert seen["Id"] == IDS["lib/tool", "1"]
         assert len(seen["RepoDigests"]) == 1
-    last = list(world.images.pull(world.bob, f"{ADDRESS}/lib/tool", "1"))[-1]
+    assert len(requests(real_registry)) > before
+    last = list(world.puller.pull(world.bob, f"{ADDRESS}/lib/tool", "1", auth={}))[-1]
     assert last == {"status": f"Status: Image is up to date for {ADDRESS}/lib/tool:1"}
 
 
 def test_a_pull_that_nobody_wants_ends_on_the_engine(world: World, engine: machine.Engine) -> None:
-    pull = world.images.pull(world.alice, f"{ADDRESS}/slow/tool", "1")
+    pull = world.puller.pull(world.alice, f"{ADDRESS}/slow/tool", "1", auth={})
     assert any(message.get("status") == "Pulling fs layer" for message in pull)
     machine.wait_until(lambda: _downloads(engine) == 1, "the download's begin")
     pull.close()
@@ -95,7 +121,7 @@ def test_load_in_every_compression(world: World, compress: Callable[[bytes], byt
     name = getattr(compress, "__module__", "plain")
     data = compress(busybox.archive(tags=["box:1"], Labels={"packed": name}))
     pieces = [data[start : start + 65536] for start in range(0, len(data), 65536)]
-    assert world.images.load(world.bob, pieces) == [{"stream": "Loaded image: box:1\n"}]
+    assert list(world.loader.load(world.bob, pieces)) == [{"stream": "Loaded image: box:1\n"}]
     seen = world.images.inspect(world.bob, "box:1")
     assert seen["Id"] == busybox.image_id(Labels={"packed": name})
 
@@ -111,7 +137,7 @@ def test_what_docker_saves_can_be_loaded(world: World, engine: machine.Engine, t
     (tmp_path / "saved.tar").write_bytes(data)
     with tarfile.open(tmp_path / "saved.tar") as archive:
         assert any(member.issym() for member in archive)
-    assert world.images.load(world.alice, [data]) == [
+    assert list(world.loader.load(world.alice, [data])) == [
         {"stream": "Loaded image: saved:1\n"},
         {"stream": "Loaded image: saved:2\n"},
     ]
@@ -121,7 +147,7 @@ def test_what_docker_saves_can_be_loaded(world: World, engine: machine.Engine, t
 
 
 def test_a_load_gives_the_engine_no_name(world: World, engine: machine.Engine) -> None:
-    world.images.load(world.alice, [busybox.archive(tags=["nameless:1"], Labels={"n": "1"})])
+    list(world.loader.load(world.alice, [busybox.archive(tags=["nameless:1"], Labels={"n": "1"})]))
     assert engine.call("GET", "/images/nameless:1/json")[0] == 404
     assert engine.call("GET", f"/images/{busybox.image_id(Labels={'n': '1'})}/json")[0] == 200
 
@@ -129,7 +155,7 @@ def test_a_load_gives_the_engine_no_name(world: World, engine: machine.Engine) -
 def test_a_refused_archive_leaves_nothing_on_the_engine(world: World, engine: machine.Engine) -> None:
     broken = busybox.archive(tags=["Bad:1"], Labels={"broken": "1"})
     with pytest.raises(InvalidParameter):
-        world.images.load(world.alice, [broken[start : start + 65536] for start in range(0, len(broken), 65536)])
+        world.loader.load(world.alice, [broken[start : start + 65536] for start in range(0, len(broken), 65536)])
     assert engine.call("GET", f"/images/{busybox.image_id(Labels={'broken': '1'})}/json")[0] == 404
 
 

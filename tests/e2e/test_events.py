@@ -20,8 +20,10 @@ def stamp() -> str:
     return f"{now // 10**9}.{now % 10**9:09d}"
 
 
-def told(docker: Docker, *words: str, since: str, until: str | None = None) -> list[dict]:
-    """The events of a time that is over."""
+def told(docker: Docker, *words: str, since: str, until: str | None = None, kind: str = "") -> list[dict]:
+    """The events of a time that is over, of all types or of one."""
+    if kind:
+        words = (*words, "--filter", f"type={kind}")
     said = docker("events", "--since", since, "--until", until or stamp(), "--format", "{{json .}}", *words, timeout=20)
     return [json.loads(line) for line in said.text.splitlines()]
 
@@ -40,7 +42,7 @@ def test_the_life_of_a_container(stack: Stack, alice: str, bob: str, client: Cli
     container = mine("inspect", "-f", "{{.Id}}", "short").text.strip()
     mine("rm", "short")
     wait_until(lambda: life(told(mine, since=began)) == LIFE, "its events", timeout=10)
-    events = told(mine, since=began)
+    events = told(mine, since=began, kind="container")
     assert [event["timeNano"] for event in events] == sorted(event["timeNano"] for event in events)
     for event in events:
         assert (event["Type"], event["id"], event["from"]) == ("container", container, "busybox")
@@ -70,7 +72,7 @@ def test_filters(stack: Stack, alice: str, client: Client) -> None:
     assert life(told(docker, "--filter", "event=die", since=began)) == ["die", "die"]
     both = ["--filter", "event=die", "--filter", "event=start", "--filter", "container=other"]
     assert life(told(docker, *both, since=began)) == ["start", "die"]
-    assert told(docker, "--filter", "type=network", since=began) == []
+    assert told(docker, "--filter", "type=volume", since=began) == []
     assert life(told(docker, "--filter", "image=busybox", since=began)) == LIFE * 2
     assert told(docker, since=stamp()) == []
 
@@ -78,7 +80,8 @@ def test_filters(stack: Stack, alice: str, client: Client) -> None:
 @two_clients
 def test_following_is_live_and_only_of_ones_own(stack: Stack, alice: str, bob: str, client: Client) -> None:
     mine, theirs = Docker(stack, alice, client), Docker(stack, bob, client)
-    words = ("events", "--since", stamp(), "--format", "{{.Action}} {{.Actor.Attributes.name}}")
+    words = ["events", "--since", stamp(), "--format", "{{.Action}} {{.Actor.Attributes.name}}"]
+    words += ["--filter", "type=container"]
 
     with mine.background(*words, bufsize=0) as of_mine, theirs.background(*words, bufsize=0) as of_theirs:
         mine("run", "--rm", "--name", "mine", "busybox", "true")
@@ -115,7 +118,7 @@ def test_exec_and_kill_are_told(stack: Stack, alice: str) -> None:
     docker("wait", container)
 
     wait_until(lambda: "die" in life(told(docker, since=began)), "the end", timeout=10)
-    events = told(docker, since=began)
+    events = told(docker, since=began, kind="container")
 
     actions = [event["Action"] for event in events]
     assert actions == [
@@ -182,3 +185,57 @@ def test_the_end_is_told_under_the_last_name(stack: Stack, alice: str) -> None:
     wait_until(lambda: "destroy" in life(told(mine, since=began)), "its end", timeout=10)
     end = next(event for event in told(mine, since=began) if event["Action"] == "destroy")
     assert end["Actor"]["Attributes"]["name"] == "after"
+
+
+def test_networks_volumes_and_health(stack: Stack, alice: str, bob: str) -> None:
+    docker = Docker(stack, alice)
+    began = stamp()
+    container = docker.container(
+        "run", "-d", "--name", "checked", "-v", "told-data:/data", "--health-cmd", "true", "--health-interval", "1s",
+        "busybox", "sleep", "600",
+    )  # fmt: skip
+    healthy = ("--filter", "event=health_status")
+    wait_until(lambda: told(docker, *healthy, since=began), "its health", timeout=15)
+    docker("rm", "-f", container)
+    wait_until(lambda: "destroy" in life(told(docker, since=began)), "its end", timeout=10)
+    events = told(docker, since=began)
+    assert "health_status: healthy" in [event["Action"] for event in events]
+    kinds = [(e["Type"], e["Action"]) for e in events if e["Type"] in ("network", "volume") and e["Action"] != "create"]
+    assert kinds[:2] == [("network", "connect"), ("volume", "mount")]
+    assert sorted(kinds[2:]) == [("network", "disconnect"), ("volume", "unmount")]
+    by_action = {event["Action"]: event["Actor"] for event in events}
+    assert by_action["connect"]["Attributes"] == {"container": container, "name": "bridge", "type": "bridge"}
+    network = stack.request(alice, "GET", f"/containers/{container}/json").status
+    assert network == 404 and len(by_action["connect"]["ID"]) == 64
+    assert by_action["mount"]["ID"] == "told-data" and by_action["mount"]["Attributes"]["destination"] == "/data"
+    only = told(docker, "--filter", "type=network", "--filter", "network=bridge", since=began)
+    assert [event["Action"] for event in only] == ["connect", "disconnect"]
+    only = told(docker, "--filter", "volume=told-data", "--filter", "event=mount", since=began)
+    assert [event["Action"] for event in only] == ["mount"]
+    for nothing in ("daemon=x", "plugin=x", "node=x", "service=x", "scope=swarm"):
+        assert told(docker, "--filter", nothing, since=began) == []
+    assert told(Docker(stack, bob), since=began) == []
+    old = stack.request(alice, "GET", f"/v1.21/events?since={began}&until={stamp()}").body
+    assert b'"connect"' not in old and b'"mount"' not in old and b'"status":"start"' in old
+    docker("volume", "rm", "told-data", check=False)
+
+
+def test_a_hundred_listeners(stack: Stack, alice: str) -> None:
+    """The last one hears of it a moment after the first."""
+    docker = Docker(stack, alice)
+    container = docker.container("run", "-d", "busybox", "sleep", "600")
+    wires = [Wire(stack, alice) for _ in range(100)]
+    try:
+        for wire in wires:
+            wire.send("GET", "/v1.41/events?filters=" + urllib.parse.quote('{"event":["pause"]}'))
+        for wire in wires:
+            wire.head(timeout=20)
+        stack.request(alice, "POST", f"/containers/{container}/pause")
+        wires[0].read(b'"timeNano"', timeout=10)
+        began = time.monotonic()
+        for wire in wires[1:]:
+            wire.read(b'"timeNano"', timeout=10)
+        assert time.monotonic() - began < 1
+    finally:
+        for wire in wires:
+            wire.__exit__()

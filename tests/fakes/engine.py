@@ -7,17 +7,11 @@ that the product relies on. `tests/contract` runs the same tests against it and 
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
-import ipaddress
 import json
 import re
 import secrets
-import tarfile
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
@@ -26,10 +20,16 @@ from typing import Any
 from app.domain.node import Node
 from app.engine import lift
 from app.engine.client import RawStream
-from app.errors import Conflict, Forbidden, Internal, InvalidParameter, NotFound, NotModified
+from app.errors import Conflict, Internal, InvalidParameter, NotFound, NotModified
 from tests.fakes import shapes
+from tests.fakes.body import FakeBody
+from tests.fakes.builds import FakeBuilds
+from tests.fakes.container_calls import FakeContainerCalls
+from tests.fakes.events import FakeEvents
+from tests.fakes.networks import FakeNetworks
 from tests.fakes.process import STDERR, STDOUT, CannotStart, Process, Wire
-from tests.fakes.traps import LIMIT, Traps, recorded
+from tests.fakes.traps import LIMIT, recorded
+from tests.fakes.volumes import FakeVolumes
 
 Json = dict[str, Any]
 
@@ -74,66 +74,14 @@ class FakeExec:
     process: Process | None = None
 
 
-class FakeBody:
-    """Messages of a stream, like app.engine.client.Body. `closed` tells a test that nobody wants the rest."""
-
-    def __init__(self, messages: Iterator[Json]) -> None:
-        self._messages = messages
-        self.closed = threading.Event()
-
-    def messages(self) -> Iterator[Json]:
-        for message in self._messages:
-            if self.closed.is_set():
-                return
-            yield message
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def abort(self) -> None:
-        self.closed.set()
-
-    def __enter__(self) -> FakeBody:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class FakeEngine(Traps):
+class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, FakeEvents):
     def __init__(self) -> None:
         super().__init__()
         self.containers: dict[str, FakeContainer] = {}
         self.execs: dict[str, FakeExec] = {}
-        self.images: dict[str, Json] = {}
-        #: "repository:tag" or "repository@sha256:..." -> image id, as the engine itself names them.
-        self.names: dict[str, str] = {}
-        self.networks: dict[str, Json] = {}
-        self.volumes: dict[str, Json] = {}
-        #: What registries have: "host/path:tag" or "host/path@digest" -> (digest, image).
-        self.registry: dict[str, tuple[str, Json]] = {}
-        self.bodies: list[FakeBody] = []
-        self._addresses: dict[str, int] = {}
         self._ephemeral = 32768
-        self._events: list[Json] = []
-        self._changed = threading.Condition(threading.RLock())
-        self._add_network("bridge", "172.17.0.0/16", {})
 
     # -- for tests -----------------------------------------------------------------------------------------------
-
-    def add_image(self, config: Json, *, size: int = 1000) -> str:
-        """Put an image on the engine, without a name. `config` is the image's configuration file."""
-        image_id = f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
-        self.images[image_id] = shapes.image(image_id, config, size)
-        return image_id
-
-    def publish(self, repository: str, tag: str, config: Json) -> tuple[str, str]:
-        """Put an image into a registry ("registry.example.com/a/b"). Its (id, digest)."""
-        image_id = f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
-        digest = f"sha256:{hashlib.sha256(image_id.encode()).hexdigest()}"
-        found = (digest, shapes.image(image_id, config, 1000))
-        self.registry[f"{repository}:{tag}"] = self.registry[f"{repository}@{digest}"] = found
-        return image_id, digest
 
     def die(self, name: str, code: int) -> None:
         """The container's process ends by itself."""
@@ -175,48 +123,9 @@ class FakeEngine(Traps):
             "Architecture": "x86_64",
             "CgroupVersion": "1",
             "LiveRestoreEnabled": False,
+            "SystemTime": _now(),
             "Swarm": {"LocalNodeState": "inactive"},
         }
-
-    @recorded
-    def events(
-        self, *, since: float | None = None, labels: Iterable[str] = (), timeout: float | None = None
-    ) -> FakeBody:
-        with self._changed:
-            start = 0 if since else len(self._events)
-        body = FakeBody(self._follow_events(start, since or 0.0, list(labels)))
-        self.bodies.append(body)
-        return body
-
-    def _follow_events(self, position: int, since: float, labels: list[str]) -> Iterator[Json]:
-        body = self.bodies[-1]
-        while not body.closed.is_set():
-            with self._changed:
-                if position >= len(self._events):
-                    self._changed.wait(0.05)
-                    continue
-                event = self._events[position]
-                position += 1
-            if event["timeNano"] / 1e9 >= since and _carries(event["Actor"]["Attributes"], labels):
-                yield event
-
-    def _emit(self, container: FakeContainer, action: str, **attributes: str) -> None:
-        now = time.time_ns()
-        about = {"image": container.config["Image"], "name": container.name} | container.config["Labels"] | attributes
-        event = {
-            "status": action,
-            "id": container.id,
-            "from": container.config["Image"],
-            "Type": "container",
-            "Action": action,
-            "Actor": {"ID": container.id, "Attributes": about},
-            "scope": "local",
-            "time": now // 10**9,
-            "timeNano": now,
-        }
-        with self._changed:
-            self._events.append(event)
-            self._changed.notify_all()
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -316,7 +225,7 @@ class FakeEngine(Traps):
                 if network not in self.networks and network != "none":
                     container.state |= {"ExitCode": 128, "Error": f"network {network} not found"}
                     raise NotFound(f"network {network} not found")
-                endpoint.update(self._address(network, endpoint) if network != "none" else {})
+                endpoint.update(self._address(network, endpoint, container) if network != "none" else {})
             try:
                 process = Process(
                     _argv(container),
@@ -345,6 +254,9 @@ class FakeEngine(Traps):
             for data in container.early:
                 process.feed(data)
             container.early = []
+        for network in container.networks:
+            self._emit_network(container, "connect", network)
+        self._emit_mounts(container, "mount")
         self._emit(container, "start")
         process.start()
 
@@ -397,9 +309,7 @@ class FakeEngine(Traps):
             for wire, _ in container.attached:
                 wire.end()
             if volumes:
-                for mount in container.mounts:
-                    if self.volumes.get(mount["Name"], {}).get("Anonymous"):
-                        del self.volumes[mount["Name"]]
+                self._drop_anonymous(container.mounts)
         self._emit(container, "destroy")
 
     @recorded
@@ -559,156 +469,7 @@ class FakeEngine(Traps):
             "Pid": 4300 if found.process else 0,
         }
 
-    # -- images --------------------------------------------------------------------------------------------------
-
-    @recorded
-    def pull_image(self, image: str, tag: str, *, platform: str = "", auth: str = "") -> FakeBody:
-        joint = "@" if tag.startswith("sha256:") else ":"
-        if f"{image}{joint}{tag}" not in self.registry:
-            if not any(name.startswith((f"{image}:", f"{image}@")) for name in self.registry):
-                raise NotFound(
-                    f"pull access denied for {image}, repository does not exist or may require 'docker login': "
-                    "denied: requested access to the resource is denied"
-                )
-            raise NotFound(f"manifest for {image}{joint}{tag} not found: manifest unknown: manifest unknown")
-        digest, found = self.registry[f"{image}{joint}{tag}"]
-        body = FakeBody(self._pulling(image, tag, digest, found))
-        self.bodies.append(body)
-        return body
-
-    def _pulling(self, image: str, tag: str, digest: str, found: Json) -> Iterator[Json]:
-        path = image.partition("/")[2]
-        yield {"status": f"Pulling from {path}", "id": tag}
-        news = found["Id"] not in self.images
-        if news:
-            layer = "2a62b92bb4e1"
-            yield {"status": "Pulling fs layer", "progressDetail": {}, "id": layer}
-            detail = {"current": 500, "total": 1000}
-            yield {"status": "Downloading", "progressDetail": detail, "progress": "[==>  ]", "id": layer}
-            yield {"status": "Pull complete", "progressDetail": {}, "id": layer}
-            self.spring("pulling", False)
-            self.images[found["Id"]] = copy.deepcopy(found)
-        self.names[f"{image}@{digest}"] = found["Id"]
-        if not tag.startswith("sha256:"):
-            self.names[f"{image}:{tag}"] = found["Id"]
-        yield {"status": f"Digest: {digest}"}
-        word = "Downloaded newer image" if news else "Image is up to date"
-        yield {"status": f"Status: {word} for {image}:{tag}"}
-
-    @recorded
-    def inspect_image(self, name: str) -> Json:
-        try:
-            return lift.image(copy.deepcopy(self._image(name)))
-        except NotFound as error:
-            raise NotFound(f"no such image: {name}: {error.message}") from None
-
-    @recorded
-    def load_images(self, chunks: Iterable[bytes]) -> FakeBody:
-        data = b"".join(chunks)
-        try:
-            with closing(tarfile.open(fileobj=io.BytesIO(data))) as archive:
-                said = [self._load(archive, entry) for entry in json.loads(_member(archive, "manifest.json"))]
-        except (tarfile.TarError, KeyError):
-            words = "Error processing tar file(exit status 1): unexpected EOF"
-            return FakeBody(iter([{"errorDetail": {"message": words}, "error": words}]))
-        return FakeBody(iter([{"stream": f"{line}\n"} for lines in said for line in lines]))
-
-    def _load(self, archive: tarfile.TarFile, entry: Json) -> list[str]:
-        config = _member(archive, entry["Config"])
-        size = sum(len(_member(archive, layer)) for layer in entry["Layers"])
-        image_id = f"sha256:{hashlib.sha256(config).hexdigest()}"
-        self.images[image_id] = shapes.image(image_id, json.loads(config), size)
-        for tag in entry.get("RepoTags") or []:
-            self.names[f"docker.io/library/{tag}"] = image_id
-        return [f"Loaded image: {tag}" for tag in entry.get("RepoTags") or []] or [f"Loaded image ID: {image_id}"]
-
-    def _image(self, name: str) -> Json:
-        if name in self.images:
-            return self.images[name]
-        full = name if "/" in name else f"docker.io/library/{name}"
-        if "@" not in full and ":" not in full:
-            full, name = f"{full}:latest", f"{name}:latest"
-        if full in self.names:
-            return self.images[self.names[full]]
-        raise NotFound(f"No such image: {name}")
-
     # -- networks and volumes ------------------------------------------------------------------------------------
-
-    @recorded
-    def create_network(self, body: Json) -> str:
-        name = body["Name"]
-        if name in self.networks:
-            raise Conflict(f"network with name {name} already exists")
-        pools = (body.get("IPAM") or {}).get("Config") or []
-        subnet = pools[0]["Subnet"] if pools else f"172.{18 + len(self.networks)}.0.0/16"
-        wanted = ipaddress.ip_network(subnet)
-        for other in self.networks.values():
-            if wanted.overlaps(ipaddress.ip_network(other["IPAM"]["Config"][0]["Subnet"])):
-                raise Forbidden("Pool overlaps with other one on this address space")
-        return self._add_network(name, subnet, body)
-
-    def _add_network(self, name: str, subnet: str, body: Json) -> str:
-        new = secrets.token_hex(32)
-        first = str(next(ipaddress.ip_network(subnet).hosts()))
-        pools = (body.get("IPAM") or {}).get("Config") or []
-        gateway = (pools[0].get("Gateway") if pools else None) or first
-        self.networks[name] = {
-            "Name": name,
-            "Id": new,
-            "Created": _now(),
-            "Scope": "local",
-            "Driver": body.get("Driver") or "bridge",
-            "EnableIPv6": False,
-            "IPAM": {"Driver": "default", "Options": None, "Config": [{"Subnet": subnet, "Gateway": gateway}]},
-            "Internal": bool(body.get("Internal")),
-            "Attachable": False,
-            "Ingress": False,
-            "ConfigFrom": {"Network": ""},
-            "ConfigOnly": False,
-            "Containers": {},
-            "Options": body.get("Options") or {},
-            "Labels": body.get("Labels") or {},
-        }
-        return new
-
-    @recorded
-    def find_network(self, name: str) -> Json | None:
-        return copy.deepcopy(self.networks.get(name))
-
-    @recorded
-    def remove_network(self, name: str) -> None:
-        network = self._network(name)
-        with self._changed:
-            if any(c.running and name in c.networks for c in self.containers.values()):
-                raise Forbidden(f"error while removing network: network {name} id {network['Id']} has active endpoints")
-            del self.networks[name]
-
-    @recorded
-    def connect_network(self, network: str, container: str, endpoint: Json) -> None:
-        target = self._find(container)
-        self._network(network)
-        with self._changed:
-            if network in target.networks:
-                raise Forbidden(f"endpoint with name {target.name} already exists in network {network}")
-            target.networks[network] = shapes.ENDPOINT | copy.deepcopy(endpoint)
-            if target.running:
-                target.networks[network] |= self._address(network, target.networks[network])
-
-    @recorded
-    def disconnect_network(self, network: str, container: str) -> None:
-        target = self._find(container)
-        self._network(network)
-        if target.networks.pop(network, None) is None:
-            raise Internal(f"container {target.id} is not connected to network {network}")
-
-    @recorded
-    def remove_volume(self, name: str) -> None:
-        """Like the product's call, with force: a missing volume is fine."""
-        with self._changed:
-            users = [c.id for c in self.containers.values() if any(m["Name"] == name for m in c.mounts)]
-            if users:
-                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-            self.volumes.pop(name, None)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -724,11 +485,6 @@ class FakeEngine(Traps):
         if found is None or found.container.id not in self.containers:
             raise NotFound(f"No such exec instance: {exec_id}")
         return found
-
-    def _network(self, name: str) -> Json:
-        if name not in self.networks:
-            raise NotFound(f"network {name} not found")
-        return self.networks[name]
 
     def _must_run(self, container: FakeContainer) -> None:
         if not container.running:
@@ -786,6 +542,9 @@ class FakeEngine(Traps):
             if running.process:
                 running.process.kill()
         self._emit(container, "die", exitCode=str(code))
+        for network in container.networks:
+            self._emit_network(container, "disconnect", network)
+        self._emit_mounts(container, "unmount")
         if container.host["AutoRemove"]:
             self._remove(container, volumes=True)
 
@@ -803,22 +562,6 @@ class FakeEngine(Traps):
         for _, wire in told:
             wire.write(STDOUT, json.dumps(answer).encode() + b"\n")
             wire.end()
-
-    def _address(self, network: str, endpoint: Json) -> Json:
-        found = self.networks[network]
-        pool = found["IPAM"]["Config"][0]
-        subnet = ipaddress.ip_network(pool["Subnet"])
-        wanted = (endpoint.get("IPAMConfig") or {}).get("IPv4Address")
-        number = self._addresses[network] = self._addresses.get(network, 1) + 1
-        address = ipaddress.ip_address(wanted) if wanted else subnet[number]
-        return {
-            "NetworkID": found["Id"],
-            "EndpointID": secrets.token_hex(32),
-            "Gateway": pool["Gateway"],
-            "IPAddress": str(address),
-            "IPPrefixLen": subnet.prefixlen,
-            "MacAddress": "02:42:" + ":".join(f"{byte:02x}" for byte in address.packed),
-        }
 
     def _publish(self, container: FakeContainer) -> None:
         """Bind the published ports. Raises Internal where one is taken."""
@@ -849,30 +592,6 @@ class FakeEngine(Traps):
                     raise Internal(words)
                 bindings[port].append({"HostIp": host_ip, "HostPort": host_port})
         container.ports = bindings
-
-    def _mounts(self, host: Json, config: Json) -> list[Json]:
-        mounts = []
-        wanted = [(m.get("Source", ""), m["Target"], not m.get("ReadOnly")) for m in host.get("Mounts") or []]
-        for bind in host.get("Binds") or []:
-            source, target, *mode = bind.split(":")
-            wanted.append((source, target, mode != ["ro"]))
-        wanted += [("", target, True) for target in config.get("Volumes") or {}]
-        for source, target, writable in wanted:
-            name = source or secrets.token_hex(32)
-            self.volumes.setdefault(name, {"Anonymous": not source})
-            mounts.append(
-                {
-                    "Type": "volume",
-                    "Name": name,
-                    "Source": f"/var/lib/docker/volumes/{name}/_data",
-                    "Destination": target,
-                    "Driver": "local",
-                    "Mode": "z",
-                    "RW": writable,
-                    "Propagation": "",
-                }
-            )
-        return mounts
 
 
 class FakeFleet:
@@ -917,12 +636,6 @@ def _raw(wire: Wire, status: int, media_type: str) -> RawStream:
     headers["Content-Type"] = media_type
     wire.client.setblocking(False)
     return RawStream(wire.client, status, headers, b"")
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    assert file
-    return file.read()
 
 
 def _now() -> str:

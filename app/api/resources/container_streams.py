@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.api.body import upgraded
 from app.errors import InvalidParameter
 from app.services.container_io import ContainerIo
 
+_WEBSOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 #: How long a wait may be answered after: condition -> whether it is one.
 CONDITIONS = frozenset({"not-running", "next-exit", "removed"})
 
@@ -31,6 +33,28 @@ class ContainerAttach:
         hijack.require_room(req)
         opened = self._io.attach(req.context.account, name, wanted)
         hijack.hand_over_hijack(req, opened.upstream, tty=opened.tty)
+
+
+class ContainerWebsocket:
+    """GET /containers/{name}/attach/ws: an attach in the frames of a websocket, stdout and stderr mixed."""
+
+    def __init__(self, io: ContainerIo) -> None:
+        self._io = io
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        query, _ = upgraded(req)
+        key = req.get_header("Sec-WebSocket-Key") or ""
+        if (req.get_header("Upgrade") or "").lower() != "websocket" or not _WEBSOCKET_KEY.fullmatch(key):
+            raise InvalidParameter("bad handshake: this route is for websockets")
+        if (req.get_header("Sec-WebSocket-Version") or "") != "13":
+            raise InvalidParameter("bad handshake: the version of a websocket is 13")
+        wanted = {key: "1" for key in ("logs", "stream", "stdin", "stdout", "stderr") if params.boolean(query, key)}
+        if keys := params.detach_keys(query):
+            wanted["detachKeys"] = keys
+        hijack.require_room(req)
+        text = versions.websocket_frames_are_text(req.context.api_version)
+        opened = self._io.attach_websocket(req.context.account, name, wanted, key, text=text)
+        hijack.hand_over_websocket(req, opened.upstream, key)
 
 
 class ContainerLogs:

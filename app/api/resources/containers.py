@@ -76,7 +76,7 @@ class ContainerTop:
 
 
 class ContainerActions:
-    """start, stop, restart, kill, rename, resize and removal: no body in the answer."""
+    """start, stop, restart, kill, pause, unpause, rename, resize and removal: no body in the answer."""
 
     def __init__(self, lifecycle: ContainerLifecycle, io: ContainerIo, share: Share) -> None:
         self._lifecycle = lifecycle
@@ -109,6 +109,14 @@ class ContainerActions:
         query, _ = upgraded(req)
         signal = str(signals.parse(params.one(query, "signal") or "KILL"))
         self._lifecycle.kill(req.context.account, name, signal=signal)
+        resp.status = 204
+
+    def on_pause(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        self._lifecycle.pause(req.context.account, name)
+        resp.status = 204
+
+    def on_unpause(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        self._lifecycle.unpause(req.context.account, name)
         resp.status = 204
 
     def on_rename(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

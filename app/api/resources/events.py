@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import falcon
 
-from app.api import hijack, params
+from app.api import hijack, params, versions
 from app.api.body import upgraded
 from app.errors import InvalidParameter
 from app.services import events as service
+
+
+@lru_cache(maxsize=64)
+def _shown(version: versions.ApiVersion, operation: str) -> service.Shown:
+    """What a client of the version is shown of a message; a message that its version does not have becomes empty."""
+    return lambda message: versions.downgrade_response(version, operation, message) or None
 
 
 class Events:
@@ -26,5 +34,6 @@ class Events:
             since=since,
             until=until,
             filters=params.filters(query),
+            shown=_shown(req.context.api_version, req.context.operation),
         )
         hijack.hand_over_body(req, opened, "application/json")

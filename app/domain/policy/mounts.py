@@ -9,6 +9,7 @@ import posixpath
 import re
 from typing import Any, NoReturn
 
+from app.domain.names import check_volume_name
 from app.domain.policy import labels
 from app.domain.policy.draft import Draft
 from app.domain.policy.values import (
@@ -30,7 +31,6 @@ from app.errors import NotImplemented as NotAvailable
 
 MOST_ANONYMOUS_VOLUMES = 32
 
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _RELABEL = frozenset({"z", "Z"})
 _PROPAGATION = frozenset({"shared", "slave", "private", "rshared", "rslave", "rprivate"})
 _FLAGS = frozenset({"rw", "ro", "exec", "noexec", "nosuid", "nodev"})
@@ -73,16 +73,6 @@ def clean_target(path: str, value: str, complaint: str) -> str:
     return target
 
 
-def _volume_name(name: str, complaint: str) -> str:
-    if not _VOLUME_NAME.fullmatch(name) or len(name) > 255:
-        quoted = shown(name)
-        wrong(
-            f'{complaint}create {quoted}: "{quoted}" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-        )
-    return name
-
-
 def binds(draft: Draft, path: str, value: Any) -> None:
     """`[volume:]target[:mode]`. A host path is refused; without a name the volume is anonymous."""
     for item in array(path, value, draft.rules.max_mounts):
@@ -110,7 +100,7 @@ def _bind(draft: Draft, path: str, bind: str) -> VolumeMount:
     complaint = f'{invalid}: invalid mount config for type "volume": '
     flags = _bind_mode(draft, path, mode, complaint)
     if source:
-        _volume_name(source, f"{invalid}: ")
+        check_volume_name(source, f"{invalid}: ", short=True)
     return VolumeMount(
         target=clean_target(path, target, complaint),
         name=source or None,
@@ -176,7 +166,7 @@ def _mount(draft: Draft, path: str, value: Any) -> None:
         _tmpfs_mount(draft, f"{path}.TmpfsOptions", fields.get("TmpfsOptions", {}), target, read_only)
         return
     if source:
-        _volume_name(source, complaint)
+        check_volume_name(source, complaint, short=True)
     elif read_only:
         wrong(f"{complaint}must not set ReadOnly mode when using anonymous volumes")
     options = _volume_options(draft, f"{path}.VolumeOptions", fields.get("VolumeOptions", {}), complaint)
@@ -323,6 +313,10 @@ def settle(draft: Draft) -> None:
         if target in taken:
             wrong(f"Duplicate mount point: {shown(target)}")
         taken.add(target)
+    for mount in draft.volumes:
+        if mount.name is not None:
+            # What an engine finds out last.
+            check_volume_name(mount.name)
     for target in draft.anonymous:
         if target not in taken:
             draft.volumes.append(VolumeMount(target=target, driver=draft.volume_driver, origin="Volumes"))
