@@ -21,12 +21,13 @@ import structlog
 from app import log as logs
 from app import metrics
 from app.core import Core, build_core
+from app.domain.event import CHANGES_STATE
 from app.domain.node import Node
 from app.engine.client import Body
 from app.errors import Error, Unavailable
 from app.metrics.exporter import Exporter
 from app.services.figures import Figures
-from app.services.node_events import NodeEvents, engine_clock
+from app.services.node_events import NodeEvents, engine_clock, verb
 from app.services.process import BEAT_SECONDS
 from app.settings import WRONG_SETTINGS, ProcessSettings, Settings
 from app.store import nodes, retention
@@ -140,9 +141,9 @@ class NodeFollower:
 
 
 def _gather(read: SimpleQueue[Json | None]) -> list[Json | None]:
-    """Wait for a message, then a moment for those that come with it."""
+    """Wait for a message, then a moment for those that come with it; nothing waits with one that changes no state."""
     batch = [read.get()]
-    if batch[0] is not None:
+    if batch[0] is not None and verb(batch[0]) in CHANGES_STATE:
         time.sleep(GATHER_SECONDS)
     with contextlib.suppress(Empty):
         while batch[-1] is not None:

@@ -6,6 +6,7 @@ unpacked below `.venv`, once, and nothing of them is installed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -24,6 +25,14 @@ PLACE = ROOT / ".venv" / "later"
 @cache
 def root() -> Path | None:
     """Where the packages' files are; None where they cannot be had: the reason is in the log beside them."""
+    PLACE.parent.mkdir(exist_ok=True)
+    # One process unpacks, the others wait for it.
+    with PLACE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _root()
+
+
+def _root() -> Path | None:
     done = PLACE / "done"
     if done.exists() and done.read_text() == _wanted():
         return PLACE / "root"

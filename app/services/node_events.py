@@ -198,7 +198,7 @@ class NodeEvents:
         attributes = message["Actor"]["Attributes"]
         return (
             message["Type"] == "container"
-            and message["Action"].partition(":")[0] in CONTAINER_ACTIONS
+            and verb(message) in CONTAINER_ACTIONS
             and attributes.get("sdc.fleet") == self._fleet_name
             and bool(_container_id(message))
         )
@@ -310,6 +310,11 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
+def verb(message: Json) -> str:
+    """The first word of an engine's message: "exec_create: sh" is an exec_create."""
+    return str(message["Action"]).partition(":")[0]
+
+
 def behind(messages: list[Json], states: Mapping[str, ContainerState]) -> list[str]:
     """Containers whose rows may not show what the messages say.
 
@@ -319,9 +324,9 @@ def behind(messages: list[Json], states: Mapping[str, ContainerState]) -> list[s
     """
     changes: dict[str, list[str]] = {}
     for message in messages:
-        verb = message["Action"].partition(":")[0]
-        if verb in CHANGES_STATE:
-            changes.setdefault(_container_id(message), []).append(verb)
+        word = verb(message)
+        if word in CHANGES_STATE:
+            changes.setdefault(_container_id(message), []).append(word)
     found = []
     for container_id, verbs in changes.items():
         state = states.get(container_id)
