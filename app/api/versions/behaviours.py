@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from app.api.versions.api_version import ApiVersion
+from app.api.versions.api_version import ApiVersion, parse
 from app.errors import InvalidParameter
 
 JSON = "application/json"
@@ -20,16 +20,31 @@ MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 _NO_START_BODY = 7
 
 
-def error_body(version: ApiVersion | None, message: str) -> tuple[str, bytes]:
+def error_body(version: ApiVersion | None, message: str, operation: str = "") -> tuple[str, bytes]:
     """The media type and the body of an error: a line of plain text below 1.24, a JSON object since.
 
-    `version` is None where the path names none that can be read.
+    Attach tells its errors as what it would have streamed, in every version. `version` is None where the path names
+    none that can be read.
     """
+    if operation == "containers.attach":
+        return RAW_STREAM, f"{message}\r\n".encode(errors="replace")
     if version is not None and version < (1, 24):
         return TEXT, f"{message}\n".encode(errors="replace")
     return JSON, (json.dumps({"message": message}, ensure_ascii=False, separators=(",", ":")) + "\n").encode(
         errors="replace"
     )
+
+
+def has_route(version: ApiVersion, until: str) -> bool:
+    """Whether the version still has a route that went away with `until`; "" is never."""
+    return not until or version < parse(until)
+
+
+def check_route(version: ApiVersion, since: str, route: str) -> None:
+    """Raises InvalidParameter where the version does not have the route yet."""
+    if since and version < parse(since):
+        # `docker inspect NAME` asks for one kind of thing after the other, and goes on where one is "not supported".
+        raise InvalidParameter(f"{route} requires minimum API version {since} and is not supported in {version}")
 
 
 def stream_media_type(version: ApiVersion, operation: str, tty: bool, upgraded: bool) -> str:
@@ -68,6 +83,11 @@ def exec_inspect_embeds_container(version: ApiVersion) -> bool:
     return version < (1, 22)
 
 
+def websocket_frames_are_text(version: ApiVersion) -> bool:
+    """Whether an attach by websocket sends text frames; binary ones since 1.28."""
+    return version < (1, 28)
+
+
 def wait_failure_is_empty_body(version: ApiVersion, condition: str) -> bool:
     """Whether a failed removal is told to a `wait` by no body at all, because its answer has no `Error` yet."""
     return version < (1, 34) and condition == "removed"
@@ -76,3 +96,8 @@ def wait_failure_is_empty_body(version: ApiVersion, condition: str) -> bool:
 def load_reports_progress(version: ApiVersion) -> bool:
     """Whether image load answers with a stream of JSON messages; older versions answer with nothing."""
     return version >= (1, 23)
+
+
+def network_list_shows_containers(version: ApiVersion) -> bool:
+    """Whether the list of networks tells which containers are on each. Since 1.28 one asks for each network."""
+    return version < (1, 28)

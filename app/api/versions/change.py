@@ -67,3 +67,15 @@ def drop(body: Body, *keys: str) -> None:
     """Delete `keys` from `body` where they are."""
     for key in keys:
         body.pop(key, None)
+
+
+#: Operations whose answers have volumes in them.
+VOLUMES = frozenset({"volumes.list", "volumes.create", "volumes.inspect", "system.df"})
+
+
+def volumes_of(body: Body) -> Iterator[Body]:
+    """The volumes of such an answer, each of which may be changed; the answer itself may be one."""
+    if "Volumes" in body:
+        yield from each(body, "Volumes")
+    else:
+        yield body

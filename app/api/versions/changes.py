@@ -16,7 +16,10 @@ from app.api.versions import (
     v1_23,
     v1_24,
     v1_25,
+    v1_28,
+    v1_29,
     v1_30,
+    v1_31,
     v1_32,
     v1_34,
     v1_39,
@@ -32,12 +35,33 @@ from app.api.versions.change import Change, Query
 #: All changes, in ascending order of the version that made them.
 CHANGES: tuple[Change, ...] = tuple(
     change()
-    for module in (v1_21, v1_22, v1_23, v1_24, v1_25, v1_30, v1_32, v1_34, v1_39, v1_40, v1_41, v1_42, v1_43, v1_44)
+    for module in (
+        v1_21,
+        v1_22,
+        v1_23,
+        v1_24,
+        v1_25,
+        v1_28,
+        v1_29,
+        v1_30,
+        v1_31,
+        v1_32,
+        v1_34,
+        v1_39,
+        v1_40,
+        v1_41,
+        v1_42,
+        v1_43,
+        v1_44,
+    )
     for change in module.CHANGES
 )
 
 #: Answers that carry another operation's whole answer under a key, which is then walked as that operation.
-EMBEDDED = {"exec.inspect": ("Container", "containers.inspect")}
+EMBEDDED = {
+    "exec.inspect": (("Container", "containers.inspect"),),
+    "system.df": (("Images", "images.list"), ("Containers", "containers.list")),
+}
 
 
 @cache
@@ -67,7 +91,7 @@ def downgrade_response(version: ApiVersion, operation: str, body: Any) -> Any:
     A list is walked element by element; of a stream of messages, pass each message.
     """
     changes = _downgrades(version, operation)
-    if not changes:
+    if not changes and not any(_downgrades(version, inner) for _, inner in EMBEDDED.get(operation, ())):
         return body
     if isinstance(body, list):
         return [_downgrade(changes, version, operation, element) for element in body]
@@ -78,8 +102,7 @@ def _downgrade(changes: tuple[Change, ...], version: ApiVersion, operation: str,
     if not isinstance(body, dict):
         return body
     body = dict(body)
-    if operation in EMBEDDED:
-        key, inner = EMBEDDED[operation]
+    for key, inner in EMBEDDED.get(operation, ()):
         if key in body:
             body[key] = downgrade_response(version, inner, body[key])
     for change in changes:

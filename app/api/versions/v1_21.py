@@ -120,6 +120,36 @@ class InfoOf121(Change):
         drop(body, "ServerVersion", "CPUShares", "CPUSet", "ClusterStore", "ClusterAdvertise")
 
 
+class StatsByNetwork(Change):
+    """Statistics have the counters of each network interface, networks; before they had the sum of all, network, and
+    did not say whose they are."""
+
+    version = V1_21
+    operations = frozenset({"containers.stats"})
+
+    def downgrade_response(self, body: Body) -> None:
+        networks = body.pop("networks", None) or {}
+        total: Body = dict.fromkeys(_COUNTERS, 0)
+        for counters in networks.values():
+            for key in total:
+                total[key] += counters.get(key, 0)
+        body["network"] = total
+        drop(body, "name", "id", "preread", "num_procs", "storage_stats")
+
+
+#: What an interface counts.
+_COUNTERS = (
+    "rx_bytes",
+    "rx_packets",
+    "rx_errors",
+    "rx_dropped",
+    "tx_bytes",
+    "tx_packets",
+    "tx_errors",
+    "tx_dropped",
+)
+
+
 CHANGES = (
     VolumeDriverInHostConfig,
     ConfigWithoutNetworkFields,
@@ -130,4 +160,5 @@ CHANGES = (
     ListImageId,
     ImageNamesInInspect,
     InfoOf121,
+    StatsByNetwork,
 )

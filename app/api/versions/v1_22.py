@@ -117,6 +117,64 @@ class InfoOf122(Change):
         drop(body, "OSType", "Architecture", "Plugins", "SystemStatus")
 
 
+class EventsOfNetworksAndVolumes(Change):
+    """Events tell of networks and volumes too.
+
+    They have Type, Action and Actor since. Clients of the time pass over those, and newer ones that were told to speak
+    an older version read an exit code there, so that they stay.
+    """
+
+    version = V1_22
+    operations = frozenset({"system.events"})
+
+    def downgrade_response(self, body: Body) -> None:
+        if body.get("Type") in ("network", "volume"):
+            body.clear()
+
+
+class NamesOnNetworks(Change):
+    """A container on a network is told with its Name."""
+
+    version = V1_22
+    operations = frozenset({"networks.inspect", "networks.list"})
+
+    def downgrade_response(self, body: Body) -> None:
+        attached = own(body, "Containers") or {}
+        for container in attached:
+            if (endpoint := own(attached, container)) is not None:
+                drop(endpoint, "Name")
+
+
+class EndpointAtConnect(Change):
+    """Connect takes an EndpointConfig; before, it was not read."""
+
+    version = V1_22
+    operations = frozenset({"networks.connect"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(body, "EndpointConfig")
+
+
+class ForcedDisconnect(Change):
+    """Disconnect takes `Force`; before, it was not read."""
+
+    version = V1_22
+    operations = frozenset({"networks.disconnect"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(body, "Force")
+
+
+class InternalNetworks(Change):
+    """A network may be Internal; before, that was not read."""
+
+    version = V1_22
+    operations = frozenset({"networks.create"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(body, "Internal")
+
+
 CHANGES = (
     LxcConfRemoved,
     HostConfigOf122,
@@ -126,4 +184,9 @@ CHANGES = (
     ExecContainerId,
     ImageLayers,
     InfoOf122,
+    EventsOfNetworksAndVolumes,
+    NamesOnNetworks,
+    EndpointAtConnect,
+    ForcedDisconnect,
+    InternalNetworks,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.versions.api_version import ApiVersion
-from app.api.versions.change import Body, Change, Query, drop, own
+from app.api.versions.change import VOLUMES, Body, Change, Query, drop, own, volumes_of
 
 V1_24 = ApiVersion(1, 24)
 
@@ -72,6 +72,26 @@ class ExecWithoutContainer(Change):
         drop(body, "Container")
 
 
+class SearchOptions(Change):
+    """A search takes `limit` and `filters`; before, they meant nothing."""
+
+    version = V1_24
+    operations = frozenset({"images.search"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(query, "limit", "filters")
+
+
+class TagWithoutForce(Change):
+    """Tagging takes no `force` any more: a name that meant another image is always moved."""
+
+    version = V1_24
+    operations = frozenset({"images.tag"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(query, "force")
+
+
 class InfoOf124(Change):
     """Info shows SecurityOptions, Swarm, Runtimes and DefaultRuntime."""
 
@@ -82,6 +102,17 @@ class InfoOf124(Change):
         drop(body, "SecurityOptions", "Swarm", "Runtimes", "DefaultRuntime")
 
 
+class VolumeScope(Change):
+    """A volume shows its Scope."""
+
+    version = V1_24
+    operations = VOLUMES
+
+    def downgrade_response(self, body: Body) -> None:
+        for volume in volumes_of(body):
+            drop(volume, "Scope")
+
+
 CHANGES = (
     StartWithoutHostConfig,
     HealthInInspect,
@@ -89,5 +120,8 @@ CHANGES = (
     ExecDriverRemoved,
     ExecDetachKeys,
     ExecWithoutContainer,
+    SearchOptions,
+    TagWithoutForce,
     InfoOf124,
+    VolumeScope,
 )

@@ -6,8 +6,10 @@ container without its data.
 
 from __future__ import annotations
 
+import json
+
 from app.api.versions.api_version import ApiVersion
-from app.api.versions.change import Body, Change, Query, drop, each, own
+from app.api.versions.change import VOLUMES, Body, Change, Query, drop, each, own, volumes_of
 
 V1_25 = ApiVersion(1, 25)
 
@@ -21,6 +23,27 @@ class AutoRemove(Change):
     def upgrade_request(self, query: Query, body: Body) -> None:
         if (host := own(body, "HostConfig")) is not None and "AutoRemove" in host:
             host["AutoRemove"] = False
+
+
+class ListSinceAndBefore(Change):
+    """The list of containers takes `since` and `before` among its filters alone; before, as parameters too."""
+
+    version = V1_25
+    operations = frozenset({"containers.list"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        named = {key: values[0] for key in ("since", "before") if (values := query.pop(key, None)) and values[0]}
+        texts = query.get("filters") or [""]
+        try:
+            filters = json.loads(texts[0] or "{}") or {}
+        except (ValueError, RecursionError):
+            return  # Whoever reads `filters` refuses it with the right words.
+        if not named or not isinstance(filters, dict):
+            return
+        listed = any(isinstance(values, list) for values in filters.values())
+        for key, value in named.items():
+            filters.setdefault(key, [value] if listed else {value: True})
+        query["filters"] = [json.dumps(filters), *texts[1:]]
 
 
 class HostConfigOf125(Change):
@@ -94,4 +117,49 @@ def _bare_name(option: str) -> str:
     return option
 
 
-CHANGES = (AutoRemove, HostConfigOf125, MountType, RemovingState, ExecPid, StructuredSecurityOptions)
+class VolumeOptions(Change):
+    """A volume shows the Options of its driver."""
+
+    version = V1_25
+    operations = VOLUMES
+
+    def downgrade_response(self, body: Body) -> None:
+        for volume in volumes_of(body):
+            drop(volume, "Options")
+
+
+class VolumeRemovalByForce(Change):
+    """The removal of a volume takes `force`; before, it was not read."""
+
+    version = V1_25
+    operations = frozenset({"volumes.remove"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        query.pop("force", None)
+
+
+class AttachableNetworks(Change):
+    """A network may be Attachable, and shows that and when it was Created."""
+
+    version = V1_25
+    operations = frozenset({"networks.create", "networks.inspect", "networks.list"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(body, "Attachable")
+
+    def downgrade_response(self, body: Body) -> None:
+        drop(body, "Attachable", "Created")
+
+
+CHANGES = (
+    AutoRemove,
+    ListSinceAndBefore,
+    HostConfigOf125,
+    MountType,
+    RemovingState,
+    ExecPid,
+    StructuredSecurityOptions,
+    VolumeOptions,
+    VolumeRemovalByForce,
+    AttachableNetworks,
+)

@@ -9,10 +9,10 @@ V1_32 = ApiVersion(1, 32)
 
 
 class PullPlatform(Change):
-    """Pull takes a `platform`; before, it was not read."""
+    """Pull and build take a `platform`; before, it was not read."""
 
     version = V1_32
-    operations = frozenset({"images.create"})
+    operations = frozenset({"images.create", "images.build"})
 
     def upgrade_request(self, query: Query, body: Body) -> None:
         query.pop("platform", None)

@@ -61,4 +61,20 @@ class InfoOf140(Change):
         drop(body, "PidsLimit", "KernelMemoryTCP")
 
 
-CHANGES = (PrivateIpcByDefault, CreateOf140, HostConfigOf140, InfoOf140)
+class PidsLimitInUpdate(Change):
+    """An update may change PidsLimit; before, the field was ignored."""
+
+    version = V1_40
+    operations = frozenset({"containers.update"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        drop(body, "PidsLimit")
+
+
+CHANGES = (
+    PrivateIpcByDefault,
+    CreateOf140,
+    HostConfigOf140,
+    InfoOf140,
+    PidsLimitInUpdate,
+)

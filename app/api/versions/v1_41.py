@@ -69,4 +69,20 @@ class InfoOf141(Change):
         drop(body, "CgroupVersion", "DefaultAddressPools")
 
 
-CHANGES = (CreatePlatform, ImageFilter, CgroupnsModeInInspect, InfoOf141)
+class OneShotStats(Change):
+    """Statistics may be asked for without the sample before, one-shot; before, the parameter was ignored."""
+
+    version = V1_41
+    operations = frozenset({"containers.stats"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        query.pop("one-shot", None)
+
+
+CHANGES = (
+    CreatePlatform,
+    ImageFilter,
+    CgroupnsModeInInspect,
+    InfoOf141,
+    OneShotStats,
+)

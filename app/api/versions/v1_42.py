@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from app.api.versions.api_version import ApiVersion
 from app.api.versions.change import Body, Change, Query, drop, each, own
 
@@ -78,6 +80,51 @@ class SharedSize(Change):
         query.pop("shared-size", None)
 
 
+class PruneOfAnonymousVolumes(Change):
+    """A prune of volumes takes those without a name alone, unless its filter `all` says so; before, it took all."""
+
+    version = V1_42
+    operations = frozenset({"volumes.prune"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        texts = query.get("filters") or [""]
+        try:
+            filters = json.loads(texts[0] or "{}")
+        except (ValueError, RecursionError):
+            return  # Whoever reads `filters` refuses it with the right words.
+        if filters is None:
+            filters = {}
+        if not isinstance(filters, dict):
+            return
+        filters["all"] = ["true"] if any(isinstance(values, list) for values in filters.values()) else {"true": True}
+        query["filters"] = [json.dumps(filters), *texts[1:]]
+
+
+class DfTypes(Change):
+    """System df takes `type`; before, it was not read, and the whole of the build cache was shown as BuilderSize."""
+
+    version = V1_42
+    operations = frozenset({"system.df"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        query.pop("type", None)
+
+    def downgrade_response(self, body: Body) -> None:
+        cache = body.get("BuildCache")
+        body["BuildCache"] = cache or None
+        body["BuilderSize"] = sum(item.get("Size", 0) for item in cache) if isinstance(cache, list) else 0
+
+
+class WebsocketStreams(Change):
+    """An attach by websocket has the streams that it asks for; before, it had all three."""
+
+    version = V1_42
+    operations = frozenset({"containers.attach_websocket"})
+
+    def upgrade_request(self, query: Query, body: Body) -> None:
+        query |= {"stdin": ["1"], "stdout": ["1"], "stderr": ["1"]}
+
+
 CHANGES = (
     StopSignal,
     ConsoleSize,
@@ -85,4 +132,7 @@ CHANGES = (
     KernelMemoryLeftOut,
     InfoKernelMemoryLeftOut,
     SharedSize,
+    PruneOfAnonymousVolumes,
+    DfTypes,
+    WebsocketStreams,
 )
