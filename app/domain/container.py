@@ -47,3 +47,14 @@ class Container:
     @property
     def short_id(self) -> str:
         return self.id[:12]
+
+
+def engine_name(container_id: str) -> str:
+    """What the container of this id is called on its engine; "" for what is no id of ours.
+
+    Labels alone say nothing: an image brings its own into what a build runs. No other container has such a name.
+    """
+    try:
+        return f"c-{UUID(container_id[:32])}" if len(container_id) == 64 else ""
+    except ValueError:
+        return ""

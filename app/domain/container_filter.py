@@ -12,7 +12,7 @@ from typing import Any
 
 import re2
 
-from app.domain import ports
+from app.domain import label_filter, ports
 from app.domain.container_state import ACTIVE
 from app.errors import InvalidParameter, NotFound
 
@@ -106,8 +106,7 @@ def _tests(candidates: Sequence[Candidate], filters: Filters, ancestors: frozens
             case "exited":
                 tests.append(_exited(values))
             case "is-task":
-                _one_of(key, values, frozenset({"true", "false", "1", "0"}))
-                if {"true", "1"} & set(values):
+                if label_filter.boolean(filters, key):
                     tests.append(lambda _: False)
             case "network":
                 tests.append(_network(values))
@@ -163,6 +162,8 @@ def _exited(values: list[str]) -> Test:
         codes = frozenset(int(value) for value in values)
     except ValueError:
         raise InvalidParameter(f"Invalid filter 'exited={values[0]}'") from None
+    if any(not -(2**63) <= code < 2**63 for code in codes):
+        raise InvalidParameter(f"Invalid filter 'exited={values[0][:64]}'")
     return lambda c: c.state not in ACTIVE and c.started_at is not None and c.exit_code in codes
 
 

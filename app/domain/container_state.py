@@ -31,6 +31,9 @@ class Command(StrEnum):
     EXEC = "exec"
     TOP = "top"
     ATTACH = "attach"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    UPDATE = "update"
     REMOVE = "remove"
 
 
@@ -38,7 +41,13 @@ S, C = ContainerState, Command
 
 COMMANDS: dict[ContainerState, dict[Command, ContainerState]] = {
     S.CREATING: {},
-    S.CREATED: {C.START: S.RUNNING, C.RESTART: S.RUNNING, C.REMOVE: S.REMOVING, C.ATTACH: S.CREATED},
+    S.CREATED: {
+        C.START: S.RUNNING,
+        C.RESTART: S.RUNNING,
+        C.REMOVE: S.REMOVING,
+        C.ATTACH: S.CREATED,
+        C.UPDATE: S.CREATED,
+    },
     S.RUNNING: {
         C.STOP: S.EXITED,
         C.RESTART: S.RUNNING,
@@ -46,15 +55,31 @@ COMMANDS: dict[ContainerState, dict[Command, ContainerState]] = {
         C.EXEC: S.RUNNING,
         C.TOP: S.RUNNING,
         C.ATTACH: S.RUNNING,
+        C.PAUSE: S.PAUSED,
+        C.UPDATE: S.RUNNING,
     },
-    S.PAUSED: {C.STOP: S.EXITED, C.RESTART: S.RUNNING, C.KILL: S.PAUSED, C.TOP: S.PAUSED},
+    S.PAUSED: {
+        C.STOP: S.EXITED,
+        C.RESTART: S.RUNNING,
+        C.KILL: S.PAUSED,
+        C.TOP: S.PAUSED,
+        C.UNPAUSE: S.RUNNING,
+        C.UPDATE: S.PAUSED,
+    },
     S.RESTARTING: {
         C.START: S.RUNNING,
         C.STOP: S.EXITED,
         C.RESTART: S.RUNNING,
         C.KILL: S.RESTARTING,
+        C.UPDATE: S.RESTARTING,
     },
-    S.EXITED: {C.START: S.RUNNING, C.RESTART: S.RUNNING, C.REMOVE: S.REMOVING, C.ATTACH: S.EXITED},
+    S.EXITED: {
+        C.START: S.RUNNING,
+        C.RESTART: S.RUNNING,
+        C.REMOVE: S.REMOVING,
+        C.ATTACH: S.EXITED,
+        C.UPDATE: S.EXITED,
+    },
     S.REMOVING: {},
     S.DEAD: {C.REMOVE: S.REMOVING},
 }
@@ -92,7 +117,15 @@ def refuse(state: ContainerState, command: Command, container_id: str) -> Error:
             if command is C.ATTACH:
                 return Conflict(f"container {container_id} is paused, unpause the container before attach")
             return Conflict(f"Container {container_id} is paused, unpause the container before exec")
-        case C.EXEC | C.TOP | C.ATTACH if state is S.RESTARTING:
+        case C.UPDATE:
+            return Conflict(
+                f'Cannot update container {container_id}: Container is marked for removal and cannot be "update".'
+            )
+        case C.PAUSE if state is S.PAUSED:
+            return Conflict(f"Container {container_id} is already paused")
+        case C.UNPAUSE:
+            return Conflict(f"Container {container_id} is not paused")
+        case C.EXEC | C.TOP | C.ATTACH | C.PAUSE if state is S.RESTARTING:
             return Conflict(f"Container {container_id} is restarting, wait until the container is running")
         case _:
             return Conflict(f"Container {container_id} is not running")

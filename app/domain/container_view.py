@@ -6,7 +6,6 @@ paths and our labels are replaced or left out.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Any
 from app.domain import durations
 from app.domain.container import Container
 from app.domain.container_state import ContainerState
+from app.domain.network import DEFAULT, endpoint_id, unmade_id
+from app.domain.volume_view import mountpoint
 
 Json = dict[str, Any]
 
@@ -139,6 +140,10 @@ class Words:
 
     #: Engine network name -> (the tenant's name, the tenant's id)
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    #: Engine network name -> what the container asked for there: `ipv4`, `aliases`, `links`
+    endpoints: Mapping[str, Json] = field(default_factory=dict)
+    #: Id -> name of the containers that links are to
+    linked: Mapping[str, str] = field(default_factory=dict)
     #: Engine volume name -> the tenant's name
     volumes: Mapping[str, str] = field(default_factory=dict)
     #: Engine exec id -> our id
@@ -175,7 +180,7 @@ def inspect(container: Container, seen: Json, words: Words) -> Json:
         "ProcessLabel": "",
         "AppArmorProfile": seen.get("AppArmorProfile", ""),
         "ExecIDs": [words.execs[e] for e in seen.get("ExecIDs") or [] if e in words.execs] or None,
-        "HostConfig": _host_config(container, seen["HostConfig"]),
+        "HostConfig": _host_config(container, seen["HostConfig"], words),
         "GraphDriver": {"Name": "sdc", "Data": None},
         "Mounts": _mounts(container, seen, words),
         "Config": _config(container, seen["Config"]),
@@ -190,28 +195,39 @@ def inspect(container: Container, seen: Json, words: Words) -> Json:
 def _config(container: Container, seen: Json) -> Json:
     config = {key: seen.get(key) for key in _CONFIG}
     config |= {key: seen[key] for key in _CONFIG_OPTIONAL if seen.get(key)}
+    if told := container.spec.get("LinkEnv"):
+        config["Env"] = [line for line in config.get("Env") or [] if line not in told]
     config["Image"] = container.image
     config["Labels"] = {k: v for k, v in (seen.get("Labels") or {}).items() if not k.startswith(LABEL_PREFIX)}
     return config
 
 
-def _host_config(container: Container, seen: Json) -> Json:
+def _host_config(container: Container, seen: Json, words: Words) -> Json:
     host = {key: seen.get(key) for key in _HOST_CONFIG}
     host |= {key: seen[key] for key in _HOST_CONFIG_OPTIONAL if seen.get(key)}
     host["CgroupParent"] = ""
     host |= container.spec.get("HostConfig", {})
+    if told := container.spec.get("LinkHosts"):
+        host["ExtraHosts"] = [line for line in host.get("ExtraHosts") or [] if line not in told] or None
+    if links := container.spec.get("Links"):
+        shown = [f"/{words.linked[t]}:/{container.name}/{alias}" for t, alias in links if t in words.linked]
+        host["Links"] = shown or None
     return {key: value for key, value in host.items() if value or key not in _HOST_CONFIG_OPTIONAL}
 
 
 def _mounts(container: Container, seen: Json, words: Words) -> list[Json]:
     mounts: list[Json] = []
+    # An engine is given volumes as `Mounts`, which have no mode; one was given with `Binds`.
+    binds = [bind.split(":") for bind in container.spec.get("HostConfig", {}).get("Binds") or []]
+    modes = {bind[1]: bind[2] for bind in binds if len(bind) == 3}
     for mount in seen.get("Mounts") or []:
         shown = {
             key: mount[key] for key in ("Type", "Destination", "Driver", "Mode", "RW", "Propagation") if key in mount
         }
         if mount["Type"] == "volume":
             name = words.volumes.get(mount["Name"], mount["Name"])
-            shown |= {"Name": name, "Source": f"/var/lib/docker/volumes/{name}/_data"}
+            shown |= {"Name": name, "Source": mountpoint(name)}
+            shown["Mode"] = modes.get(mount["Destination"], shown.get("Mode", ""))
         else:
             shown["Source"] = ""
         mounts.append(shown)
@@ -232,17 +248,20 @@ def _network_settings(container: Container, seen: Json, words: Words) -> Json:
         if engine_name in words.networks:
             name, network_id = words.networks[engine_name]
         elif engine_name == "none":
-            name, network_id = "none", ""
+            name, network_id = "none", unmade_id(container.account_id, "none")
         else:
             continue
         shown = {key: endpoint.get(key) for key in _ENDPOINT}
-        if name == "bridge":
-            # Nobody chooses an address there; the engine has one from a rename, which keeps the container's.
-            shown["IPAMConfig"] = None
-        aliases = container.spec.get("Aliases", {}).get(name)
-        own = None if name in ("bridge", "none") else [*(aliases or []), container.short_id]
-        shown |= {"Links": None, "Aliases": own, "NetworkID": network_id, "DNSNames": own and [container.name, *own]}
-        shown["EndpointID"] = _endpoint_id(container, network_id) if endpoint.get("EndpointID") else ""
+        asked = words.endpoints.get(engine_name) or {}
+        # An engine also has an address here that a rename has kept, or that is the container's for its life.
+        shown["IPAMConfig"] = {"IPv4Address": asked["ipv4"]} if asked.get("ipv4") else None
+        if name not in (DEFAULT, "none") and shown["IPAMConfig"] is None:
+            shown["IPAMConfig"] = {}
+        own = None if name in (DEFAULT, "none") else [*(asked.get("aliases") or []), container.short_id]
+        links = [f"{words.linked[t]}:{alias}" for t, alias in asked.get("links") or [] if t in words.linked]
+        shown |= {"Links": (name != DEFAULT and links) or None, "Aliases": own, "NetworkID": network_id}
+        shown["DNSNames"] = own and list(dict.fromkeys([container.name, *own]))
+        shown["EndpointID"] = endpoint_id(container, network_id) if endpoint.get("EndpointID") else ""
         networks[name] = shown
     main = networks.get("bridge", {})
     return {
@@ -267,10 +286,6 @@ def _network_settings(container: Container, seen: Json, words: Words) -> Json:
     }
 
 
-def _endpoint_id(container: Container, network_id: str) -> str:
-    return hashlib.sha256(f"{container.id}/{network_id}".encode()).hexdigest()
-
-
 def _ports(ports: Json, public_address: str) -> Json:
     shown: Json = {}
     for key, bindings in ports.items():
@@ -283,6 +298,18 @@ def _ports(ports: Json, public_address: str) -> Json:
         else:
             shown[key] = bindings
     return shown
+
+
+def facts(view: Json) -> Json:
+    """What people ask the database about a container: columns of its row, beside the inspect that they are in."""
+    return {
+        "command": command_line(view["Path"], view["Args"]),
+        "hostname": view["Config"]["Hostname"] or "",
+        "restart_policy": (view["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
+        "restart_count": view["RestartCount"],
+        "oom_killed": bool(view["State"]["OOMKilled"]),
+        "error": view["State"]["Error"],
+    }
 
 
 # -- lists -------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ where an instruction ends would be a way around. Line numbers stay what they wer
 `ADD` of a URL is refused: the engine would fetch it from inside the operator's network. A source that becomes a URL
 only by a variable is kept from it by a "./" before it, which changes nothing for files of the context.
 
-The syntax is the classic builder's (moby builder/dockerfile); `# syntax=` means nothing to it. Here-documents are
-BuildKit's, and the engine says so.
+The syntax is the classic builder's (moby builder/dockerfile); `# syntax=` means nothing to it. What versions of its
+parser read in different ways is refused: an instruction that still ends with the escape character, a flag without "=",
+a lone byte that some take for a space, and here-documents, which are BuildKit's but swallow lines on newer engines.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ MOST_BYTES = 1024 * 1024
 #: An engine's scanner takes no line of more than 64 KiB.
 MOST_LINE = 60_000
 MOST_INSTRUCTIONS = 2000
+#: Of an instruction with its variables' values in it, which an engine makes in its memory.
+MOST_EXPANDED = 8 * 1024 * 1024
+#: What a variable of an image that is not looked at may hold.
+_UNKNOWN = 4096
 SCRATCH = "scratch"
 
 _INSTRUCTIONS = frozenset(
@@ -37,6 +42,10 @@ _WORD = re.compile(r"[!-~]+")
 _STAGE = re.compile(r"[a-z][a-z0-9-_.]*")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_ASSIGNED = re.compile(r"(?:^|[\s\"'])([A-Za-z_][A-Za-z0-9_]*)")
+#: Not a here-string, nor what arithmetic has behind a shift.
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[A-Za-z_'\"\\$`{]")
 
 #: The tenant's name of an image -> its id.
 Ids = Mapping[str, str]
@@ -95,8 +104,11 @@ def parse(
     lines = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").split("\n")
     escape = _escape(lines)
     reader = _Reader(Dockerfile([], escape), dict(arguments), target.lower())
-    for instruction in _instructions(lines, escape):
-        reader.read(instruction)
+    try:
+        for instruction in _instructions(lines, escape):
+            reader.read(instruction)
+    except RecursionError:
+        raise InvalidParameter("the Dockerfile has something that is nested too deeply") from None
     if not reader.file._steps:
         raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
     return reader.file
@@ -107,8 +119,10 @@ def check_trigger(text: str) -> None:
 
     The engine runs it as it stands in the image, so that nothing in it can be rewritten.
     """
-    lines = text.split("\n")
-    for instruction in _instructions(lines, _escape(lines)):
+    if "\n" in text:
+        # A builder makes none of several lines, and what they are together depends on the engine.
+        raise Forbidden("not allowed on this shared host: several lines in an image's ONBUILD")
+    for instruction in _instructions([text], "\\"):
         if instruction.word not in ("ADD", "COPY"):
             continue
         flags, arguments = _flags(instruction.rest)
@@ -150,23 +164,28 @@ def _instructions(lines: list[str], escape: str) -> list[_Instruction]:
         more = continued.search(line)
         parts.append(continued.sub(r"\1", line))
         if more is None:
-            found.append(_instruction(first, number, "".join(parts)))
+            found.append(_instruction(first, number, "".join(parts), escape))
             parts = []
     if parts and "".join(parts).strip():
-        found.append(_instruction(first, len(lines), "".join(parts)))
+        found.append(_instruction(first, len(lines), "".join(parts), escape))
     if len(found) > MOST_INSTRUCTIONS:
         raise InvalidParameter(f"the Dockerfile has more than {MOST_INSTRUCTIONS} instructions")
     return found
 
 
-def _instruction(first: int, last: int, logical: str) -> _Instruction:
+def _instruction(first: int, last: int, logical: str, escape: str) -> _Instruction:
     text = logical.strip()
+    if text.endswith(escape):
+        raise InvalidParameter(f"dockerfile parse error line {first}: an instruction ends with the escape character")
     word, *rest = _SPACE.split(text, maxsplit=1)
     if word.upper() not in _INSTRUCTIONS:
         raise InvalidParameter(f"dockerfile parse error line {first}: unknown instruction: {_printable(word)}")
     if len(text.encode("utf-8", "surrogateescape")) > MOST_LINE:
         raise InvalidParameter(f"dockerfile parse error line {first}: an instruction of more than {MOST_LINE} bytes")
-    return _Instruction(first, last - first + 1, word.upper(), rest[0].strip() if rest else "", text)
+    arguments = rest[0].strip() if rest else ""
+    if word.upper() in ("RUN", "COPY", "ADD", "ONBUILD") and _HERE_DOCUMENT.search(arguments):
+        raise InvalidParameter(f"dockerfile parse error line {first}: here-documents are not available: use BuildKit")
+    return _Instruction(first, last - first + 1, word.upper(), arguments, text)
 
 
 def _printable(text: str) -> str:
@@ -187,10 +206,13 @@ class _Reader:
         self._global: dict[str, str] = {}
         self._stages: list[str] = []
         self._done = False
+        #: How long a variable can be at most.
+        self._sizes: dict[str, int] = {}
 
     def read(self, instruction: _Instruction) -> None:
         if not self._stages and instruction.word not in ("FROM", "ARG"):
             raise InvalidParameter("no build stage in current context")
+        self._measure(instruction)
         match instruction.word:
             case "FROM":
                 text = self._from(instruction)
@@ -203,6 +225,19 @@ class _Reader:
                     self._argument(instruction.rest)
                 text = _constant(f"{word} {instruction.rest}".rstrip())
         self.file._steps.append((instruction, text))
+
+    def _measure(self, instruction: _Instruction) -> None:
+        """Variables that hold each other twice over fill an engine's memory, and ours, within a few lines."""
+        if instruction.word in ("RUN", "CMD", "ENTRYPOINT"):
+            return  # A shell's, in the container.
+        rest = instruction.rest
+        size = len(rest) + sum(self._sizes.get(name, _UNKNOWN) for name in _VARIABLE.findall(rest))
+        if size > MOST_EXPANDED:
+            line = instruction.number
+            raise InvalidParameter(f"dockerfile parse error line {line}: the values of its variables are too long")
+        if instruction.word in ("ENV", "ARG"):
+            for name in _ASSIGNED.findall(rest):
+                self._sizes[name] = max(size, self._sizes.get(name, 0), len(self._given.get(name) or ""))
 
     def _argument(self, rest: str) -> None:
         for word in _SPACE.split(rest):
@@ -247,7 +282,8 @@ class _Reader:
             arguments = _local(arguments)
         name = next((flag.partition("=")[2] for flag in flags if flag.startswith("--from=")), "")
         # Up to the present stage, which is what the engine looks through.
-        known = not name or name.isdigit() or name.lower() in self._stages[:-1]
+        # It takes a number that is too long for one as the name of an image.
+        known = not name or (name.isdigit() and len(name) < 9) or name.lower() in self._stages[:-1]
         if word == "ADD" or known:
             return _constant(" ".join([word, *flags, arguments]).rstrip())
         if not self._done or self._target in (self._stages[-1], str(len(self._stages) - 1)):
@@ -293,9 +329,17 @@ def _flags(rest: str) -> tuple[list[str], str]:
             break
         if not _WORD.fullmatch(flag) or set(flag) & set("'\"\\`"):
             raise InvalidParameter(f"quotes and escapes are not supported in flags: {_printable(flag)}")
+        if flag == "--link":
+            flag = "--link=true"
+        if "=" not in flag:
+            # Newer engines take the next word for its value, whatever that is.
+            raise InvalidParameter(f"Missing a value on flag: {_printable(flag[2:])}")
         flags.append(flag)
     if rest.startswith("--"):
         raise InvalidParameter(f"unknown flag: {_printable(rest)}")
+    if "\udc80" <= rest[:1] <= "\udcff":
+        # Engines look for flags by bytes, and 0x85 and 0xa0 are spaces to them there.
+        raise InvalidParameter("the arguments of an instruction begin with a byte that is no character")
     return flags, rest
 
 
@@ -304,7 +348,7 @@ def _words(arguments: str) -> tuple[list[str], bool]:
     if arguments.startswith("["):
         try:
             found, _ = json.JSONDecoder().raw_decode(arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if isinstance(found, list) and all(isinstance(word, str) for word in found):
             return found, True

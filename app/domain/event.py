@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.container_state import ContainerState
+from app.domain.label_filter import has_label
 from app.errors import InvalidParameter
 
 Filters = dict[str, list[str]]
@@ -135,7 +136,7 @@ def passes(event: Event, filters: Filters) -> bool:
             case "scope":
                 ok = "local" in values
             case "label":
-                ok = all(_has_label(event.attributes, value) for value in values)
+                ok = all(has_label(event.attributes, value) for value in values)
             case "image":
                 image = name if event.type == "image" else event.attributes.get("image", "")
                 about = {event.actor_id, _without_tag(event.actor_id), image, _without_tag(image)}
@@ -154,8 +155,3 @@ def _without_tag(image: str) -> str:
     path = image.partition("@")[0]
     host, slash, name = path.rpartition("/")
     return host + slash + name.partition(":")[0]
-
-
-def _has_label(attributes: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in attributes and (not equals or attributes[key] == value)

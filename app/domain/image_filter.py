@@ -5,18 +5,16 @@ As in moby daemon/images/images.go and image_prune.go, engine 20.10.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import re2
 
-from app.domain import image_view
+from app.domain import image_view, label_filter
+from app.domain.label_filter import Filters
 from app.errors import InvalidParameter
-
-Filters = Mapping[str, Sequence[str]]
 
 KNOWN = ("dangling", "label", "before", "since", "reference")
 
@@ -49,12 +47,13 @@ def select(
     before = min((created_of(name) or _EPOCH for name in filters.get("before", ())), default=None)
     since = max((created_of(name) or _EPOCH for name in filters.get("since", ())), default=None)
     patterns = [_pattern(text) for text in filters.get("reference", ())]
+    labels = {"label": filters.get("label", ())}
     chosen = []
     for candidate in candidates:
         moment = image_view.created(candidate.content) or _EPOCH
         if (before is not None and moment >= before) or (since is not None and moment <= since):
             continue
-        if not _labelled(candidate, filters.get("label", ())):
+        if not label_filter.passes(image_view.labels(candidate.content) or {}, labels):
             continue
         tags, digests = candidate.tags, candidate.digests
         if patterns:
@@ -72,24 +71,11 @@ def select(
 
 def check(filters: Filters) -> None:
     """Raises InvalidParameter where there is a filter that is not known."""
-    for key in filters:
-        if key not in KNOWN:
-            raise InvalidParameter(f"Invalid filter '{key[:64]}'")
+    label_filter.check_known(filters, KNOWN)
 
 
 def _dangling(filters: Filters) -> bool | None:
-    values = list(filters.get("dangling", ()))
-    if not values:
-        return None
-    words = {"true": True, "1": True, "false": False, "0": False}
-    if len({words.get(value) for value in values}) != 1 or values[0] not in words:
-        raise InvalidParameter(f"Invalid filter 'dangling=[{' '.join(values)[:64]}]'")
-    return words[values[0]]
-
-
-def _labelled(candidate: Candidate, wanted: Sequence[str]) -> bool:
-    labels = image_view.labels(candidate.content) or {}
-    return all(_has_label(labels, text) for text in wanted)
+    return label_filter.boolean(filters, "dangling") if filters.get("dangling") else None
 
 
 def _matches(patterns: Sequence[Any], full: str, repository: str) -> bool:
@@ -159,14 +145,9 @@ class Prune:
     @classmethod
     def parse(cls, filters: Filters) -> Prune:
         """Raises InvalidParameter in dockerd's words."""
-        for key in filters:
-            if key not in cls.KNOWN:
-                raise InvalidParameter(f"Invalid filter '{key[:64]}'")
+        label_filter.check_known(filters, cls.KNOWN)
         dangling = _dangling(filters)
-        moments = list(filters.get("until", ()))
-        if len(moments) > 1:
-            raise InvalidParameter("more than one until filter specified")
-        until = _moment(moments[0]) if moments else None
+        until = label_filter.until(filters)
         labels, not_labels = tuple(filters.get("label", ())), tuple(filters.get("label!", ()))
         return cls(dangling is not False, until, labels, not_labels)
 
@@ -174,32 +155,4 @@ class Prune:
         moment = image_view.created(content) or _EPOCH
         if self.until is not None and moment > self.until:
             return False
-        labels = labels_of(content) or {}
-        if not all(_has_label(labels, wanted) for wanted in self.labels):
-            return False
-        return not any(_has_label(labels, wanted) for wanted in self.not_labels)
-
-
-def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
-
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|us|µs|ns|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def _moment(text: str) -> datetime:
-    """A time: seconds since 1970, a date in ISO form (UTC unless it says otherwise), or a duration before now."""
-    try:
-        if re.fullmatch(r"[0-9]{1,11}(?:\.[0-9]{1,9})?", text):
-            return datetime.fromtimestamp(float(text), UTC)
-        if _DURATION.match(text) and not _DURATION.sub("", text):
-            seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
-            return datetime.now(UTC) - timedelta(seconds=seconds)
-        if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidParameter(f'failed to parse value as time or duration: "{text[:64]}"')
+        return label_filter.passes(labels_of(content) or {}, {"label": self.labels, "label!": self.not_labels})

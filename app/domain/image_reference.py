@@ -80,8 +80,10 @@ def parse(text: str) -> ImageReference:
         host = DEFAULT_HOST
     if path != path.lower():
         raise InvalidParameter("invalid reference format: repository name must be lowercase")
-    if not _PATH.fullmatch(path) or len(f"{host}/{path}") > MAX_REPOSITORY:
+    if not _PATH.fullmatch(path):
         raise InvalidParameter("invalid reference format")
+    if len(f"{host}/{path}") > MAX_REPOSITORY:
+        raise InvalidParameter(f"repository name must not be more than {MAX_REPOSITORY} characters")
     if host == DEFAULT_HOST and "/" not in path:
         if _BARE_ID.fullmatch(path):
             # A 64 digit name could not be told from an image id ever after.

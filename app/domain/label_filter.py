@@ -18,7 +18,7 @@ def check_known(filters: Filters, known: Sequence[str]) -> None:
     """Raises InvalidParameter in dockerd's words for a filter that is not known."""
     for key in filters:
         if key not in known:
-            raise InvalidParameter(f"invalid filter '{key[:64]}'")
+            raise InvalidParameter(f"Invalid filter '{key[:64]}'")
 
 
 def has_label(labels: Mapping[str, str], wanted: str) -> bool:
@@ -43,17 +43,19 @@ def boolean(filters: Filters, key: str) -> bool | None:
         return True
     if values and values <= {"0", "false"}:
         return False
-    raise InvalidParameter(f"invalid filter '{key}=[{' '.join(filters[key])[:64]}]'")
+    raise InvalidParameter(f"Invalid filter '{key}=[{' '.join(filters[key])[:64]}]'")
 
 
 def until(filters: Filters) -> datetime | None:
-    """The moment of `until`: seconds since 1970, a date (UTC unless it says otherwise), or a duration before now."""
+    """The moment of `until`, None where it is absent. Raises InvalidParameter."""
     values = list(filters.get("until", ()))
-    if not values:
-        return None
     if len(values) > 1:
         raise InvalidParameter("more than one until filter specified")
-    text = values[0]
+    return moment(values[0]) if values else None
+
+
+def moment(text: str) -> datetime:
+    """A time: seconds since 1970, a date (UTC unless it says otherwise), or a duration before now."""
     try:
         if re.fullmatch(r"[0-9]{1,11}(?:\.[0-9]{1,9})?", text):
             return datetime.fromtimestamp(float(text), UTC)
@@ -61,8 +63,8 @@ def until(filters: Filters) -> datetime | None:
             seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
             return datetime.now(UTC) - timedelta(seconds=seconds)
         if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            found = datetime.fromisoformat(text)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         pass
     raise InvalidParameter(f'failed to parse value as time or duration: "{text[:64]}"')

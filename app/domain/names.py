@@ -1,4 +1,4 @@
-"""Names of containers: Docker's rule for them, and names made up for containers that were given none."""
+"""Names of containers and volumes: Docker's rules for them, and names made up for containers that were given none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from app.errors import InvalidParameter
 
 #: The engine's own limit is the length of a file name; ours leaves room for what a rename may add.
 MOST_CHARACTERS = 200
+#: The longest name of a file.
+MOST_VOLUME_CHARACTERS = 255
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -23,6 +25,26 @@ def check_container_name(name: str) -> str:
     if len(bare) > MOST_CHARACTERS:
         raise InvalidParameter(f"Invalid container name: it has more than {MOST_CHARACTERS} characters")
     return bare
+
+
+def check_volume_name(name: str, complaint: str = "", *, short: bool = False) -> str:
+    """Raises InvalidParameter in Docker's words, after `complaint`. One character will do where it may be `short`."""
+    quoted = "".join(character if character.isprintable() else "?" for character in name[:MOST_CHARACTERS])
+    if len(name) == 1 and name.isascii() and name.isalnum():
+        if short:
+            return name
+        raise InvalidParameter(
+            f"create {quoted}: volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            f'{complaint}create {quoted}: "{quoted}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+        )
+    if len(name) > MOST_VOLUME_CHARACTERS:
+        most = MOST_VOLUME_CHARACTERS
+        raise InvalidParameter(f"{complaint}create {quoted}: a volume name has at most {most} characters")
+    return name
 
 
 def random_container_name(attempt: int = 0) -> str:

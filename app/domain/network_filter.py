@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import re2
 
-from app.domain.image_filter import _moment as moment
+from app.domain import label_filter
+from app.domain.label_filter import Filters
 from app.domain.network import PREDEFINED, Network
 from app.errors import InvalidParameter
 
 Json = dict[str, Any]
-Filters = Mapping[str, list[str]]
 
 LIST = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 PRUNE = frozenset({"label", "label!", "until"})
@@ -50,7 +50,7 @@ def select(shown: list[Json], filters: Filters) -> list[Json]:
     return [network for network in shown if all(_passes(network, key, values) for key, values in filters.items())]
 
 
-def _passes(network: Json, key: str, values: list[str]) -> bool:
+def _passes(network: Json, key: str, values: Sequence[str]) -> bool:
     if not values:
         return True
     match key:
@@ -63,7 +63,7 @@ def _passes(network: Json, key: str, values: list[str]) -> bool:
         case "name":
             return any(_matches(network["Name"], value) for value in values)
         case "label":
-            return has_labels(network["Labels"], values)
+            return label_filter.passes(network["Labels"], {"label": values})
         case "type":
             return ("builtin" if network["Name"] in PREDEFINED else "custom") in values
         case _:
@@ -80,35 +80,21 @@ def _matches(name: str, pattern: str) -> bool:
         return name == pattern
 
 
-def has_labels(labels: Mapping[str, str], wanted: list[str]) -> bool:
-    """Whether all of `key` and `key=value` are among the labels."""
-    for word in wanted:
-        key, equals, value = word.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
-
-
 @dataclass(frozen=True)
 class Prune:
     """The filters of `docker network prune`."""
 
     until: datetime | None
-    labels: list[str]
-    not_labels: list[str]
+    labels: Filters
 
     @classmethod
     def parse(cls, filters: Filters) -> Prune:
         """Raises InvalidParameter in the engine's words."""
         check(filters, PRUNE)
-        moments = list(filters.get("until", ()))
-        if len(moments) > 1:
-            raise InvalidParameter("more than one until filter specified")
-        return cls(moment(moments[0]) if moments else None, filters.get("label", []), filters.get("label!", []))
+        labels = {key: filters[key] for key in ("label", "label!") if key in filters}
+        return cls(label_filter.until(filters), labels)
 
     def takes(self, network: Network) -> bool:
         if self.until is not None and network.created_at is not None and network.created_at > self.until:
             return False
-        if not has_labels(network.labels, self.labels):
-            return False
-        return not any(has_labels(network.labels, [word]) for word in self.not_labels)
+        return label_filter.passes(network.labels, self.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -28,3 +29,8 @@ class Node:
     def speaks(self, major: int, minor: int) -> bool:
         """Whether its engine knows the fields of this version of the API."""
         return tuple(int(part) for part in self.api_version.split(".")) >= (major, minor)
+
+    def runs(self, *version: int) -> bool:
+        """Whether its engine is of this version or a later one. What is behind a version's numbers does not count."""
+        numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", self.engine_version)
+        return numbers is not None and tuple(map(int, numbers[0].split("."))) >= version

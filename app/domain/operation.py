@@ -15,8 +15,22 @@ class OperationKind(StrEnum):
     RESTART = "restart"
     KILL = "kill"
     RENAME = "rename"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    UPDATE = "update"
+    COMMIT = "commit"
     REMOVE = "remove"
+    VOLUME_CREATE = "volume-create"
+    VOLUME_REMOVE = "volume-remove"
     NETWORK = "network"
+    NETWORK_REMOVE = "network remove"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    PULL = "pull"
+    LOAD = "load"
+    IMPORT = "import"
+    BUILD = "build"
+    PUSH = "push"
 
 
 class OperationState(StrEnum):

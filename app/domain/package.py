@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.errors import InvalidParameter
+from app.errors import Forbidden, InvalidParameter
 
 DEFAULT_MEMORY = 1024 * 1024 * 1024
 
-_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9]|[_.-](?![_.-]))*")
+NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9]|[_.-](?![_.-]))*")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ def choose(packages: Sequence[Package], *, label: str, memory: int, nano_cpus: i
     raise InvalidParameter(f"no package supports the given container constraints: {words}")
 
 
+def check_swap(package: Package | None, memory: int, memory_swap: int) -> None:
+    """Swap may be as much again as the memory, or what the package has of it: what inspect says can be asked for again.
+
+    Raises Forbidden.
+    """
+    if memory_swap > memory + max(memory, package.swap if package else 0):
+        raise Forbidden("not allowed on this shared host: more swap than memory (HostConfig.MemorySwap)")
+
+
 def _named(packages: Sequence[Package], label: str) -> Package:
     tests = (
         lambda p: str(p.id) == label,
@@ -52,6 +61,6 @@ def _named(packages: Sequence[Package], label: str) -> Package:
         for package in packages:
             if test(package):
                 return package
-    if not _NAME.fullmatch(label):
+    if not NAME.fullmatch(label):
         raise InvalidParameter(f"invalid value for com.joyent.package: {label}")
     raise InvalidParameter(f"no packages match parameters: com.joyent.package={label}")

@@ -12,14 +12,15 @@ import io
 import json
 import select
 import socket
-import ssl
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from app import metrics
 from app.engine.errors import from_status
 from app.errors import Error, Internal, Unavailable
 from app.stream import json_stream
@@ -28,16 +29,6 @@ CONNECT_TIMEOUT = 5.0
 MAX_IDLE = 32
 #: The most that is read of an error's body.
 MAX_REFUSAL = 65536
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Files for mutual TLS with an engine; the engine's certificate must name `server_name`."""
-
-    ca_file: str
-    cert_file: str
-    key_file: str
-    server_name: str
 
 
 @dataclass
@@ -102,11 +93,9 @@ class Body:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, target: tuple[str, int] | str, tls: ssl.SSLContext | None, server_name: str) -> None:
-        super().__init__("engine")
+    def __init__(self, target: tuple[str, int] | str) -> None:
+        super().__init__("engine", blocksize=262144)
         self._target = target
-        self._tls = tls
-        self._server_name = server_name
 
     def connect(self) -> None:
         if isinstance(self._target, str):
@@ -121,15 +110,13 @@ class _Connection(http.client.HTTPConnection):
             sock = socket.create_connection(self._target, CONNECT_TIMEOUT)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self._tls:
-                sock = self._tls.wrap_socket(sock, server_hostname=self._server_name)
         self.sock = sock
 
 
 class EngineClient:
     """`url` is unix:///path or tcp://host:port; `version` is the API version that requests are made in ("1.41")."""
 
-    def __init__(self, url: str, *, version: str = "", tls: Tls | None = None) -> None:
+    def __init__(self, url: str, *, version: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme == "unix":
             self._target: tuple[str, int] | str = parts.path
@@ -137,11 +124,6 @@ class EngineClient:
             self._target = (parts.hostname, parts.port or 2376)
         else:
             raise ValueError(f"an engine's url is unix:///path or tcp://host:port, not {url!r}")
-        self._context: ssl.SSLContext | None = None
-        self._server_name = tls.server_name if tls else ""
-        if tls:
-            self._context = ssl.create_default_context(cafile=tls.ca_file)
-            self._context.load_cert_chain(tls.cert_file, tls.key_file)
         self._prefix = f"/v{version}" if version else ""
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
@@ -187,6 +169,7 @@ class EngineClient:
     ) -> Body:
         """Like `json`, but hands over the body to be read as it comes. `chunks` is sent as a chunked request body."""
         connection = self._take()
+        began, outcome = time.monotonic(), "unreachable"
         try:
             try:
                 self._send(connection, method, path, query, body, chunks, headers, timeout)
@@ -196,10 +179,12 @@ class EngineClient:
                     raise
             response = connection.getresponse()
             refusal = response.read(MAX_REFUSAL) if response.status >= 300 else None
+            outcome = _outcome(response.status)
             if refusal is None and response.length is None and not response.chunked:
                 # Engines frame all that is read here; what ends with the connection is a head that was cut.
                 raise http.client.IncompleteRead(b"")
         except _SourceFailed as error:
+            outcome = "refused"  # by us, or by whoever sends the body
             connection.close()
             raise error.reason from None
         except (OSError, http.client.HTTPException) as error:
@@ -208,6 +193,8 @@ class EngineClient:
         except BaseException:
             connection.close()
             raise
+        finally:
+            metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
         answer = Body(response, self, connection)
         if refusal is not None:
             answer.close()
@@ -221,31 +208,44 @@ class EngineClient:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        content: tuple[IO[bytes], int] | None = None,
         upgrade: bool = False,
+        websocket: str = "",
+        version: str = "",
         unframed: bool = False,
         timeout: float = 60.0,
     ) -> RawStream:
         """Send a request and hand over the connection behind the response head.
 
-        `upgrade` asks for a hijack (101). `unframed` speaks HTTP/1.0, so that the body comes without chunk framing
-        and ends with the connection. Raises as `json` does when the status is not 101 or 2xx.
+        `content` is an archive to send: a file and its length. `upgrade` asks for a hijack (101). `unframed` speaks
+        HTTP/1.0, so that the body comes without chunk framing and ends with the connection. Raises as `json` does when
+        the status is not 101 or 2xx.
         """
-        connection = _Connection(self._target, self._context, self._server_name)
+        connection = _Connection(self._target)
+        began, outcome = time.monotonic(), "unreachable"
         headers = {"Connection": "Upgrade", "Upgrade": "tcp"} if upgrade else {"Connection": "close"}
+        if websocket:
+            # The other end's key, so that the engine's frames fit the other end.
+            headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Origin": "http://engine"}
+            headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": websocket}
         if unframed:
             connection._http_vsn, connection._http_vsn_str = 10, "HTTP/1.0"  # type: ignore[attr-defined]
         try:
-            self._send(connection, method, path, query, body, None, headers, timeout)
+            prefix = f"/v{version}" if version else self._prefix
+            self._send(connection, method, path, query, body, None, headers, timeout, content, prefix)
             sock = connection.sock
             # http.client would close the socket under us at "Connection: close", so the head is read by hand.
             status, fields, leftover = _read_head(sock)
             refusal = _read_body(sock, fields, leftover) if status >= 300 else None
+            outcome = _outcome(status)
         except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
         except BaseException:
             connection.close()
             raise
+        finally:
+            metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
         if refusal is not None:
             connection.close()
             raise _refusal(status, refusal)
@@ -277,7 +277,7 @@ class EngineClient:
             if not _readable(connection.sock):
                 return connection
             connection.close()
-        return _Connection(self._target, self._context, self._server_name)
+        return _Connection(self._target)
 
     def _send(
         self,
@@ -289,11 +289,13 @@ class EngineClient:
         chunks: Iterable[bytes] | None,
         headers: Mapping[str, str] | None,
         timeout: float | None,
+        content: tuple[IO[bytes], int] | None = None,
+        prefix: str | None = None,
     ) -> None:
         if connection.sock is None:
             connection.connect()
         connection.sock.settimeout(timeout)
-        url = self._prefix + quote(path, safe="/:@")
+        url = (self._prefix if prefix is None else prefix) + quote(path, safe="/:@")
         if query:
             url += "?" + urlencode({k: v for k, v in query.items() if v is not None}, doseq=True)
         sent = dict(headers or {})
@@ -301,6 +303,9 @@ class EngineClient:
         if chunks is not None:
             data = _guarded(chunks)
             sent.setdefault("Content-Type", "application/x-tar")
+        elif content is not None:
+            data = content[0]
+            sent |= {"Content-Type": "application/x-tar", "Content-Length": str(content[1])}
         elif body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
@@ -328,6 +333,10 @@ def _readable(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _outcome(status: int) -> str:
+    return "ok" if status < 400 else "refused" if status < 500 else "failed"
 
 
 def _refusal(status: int, data: bytes) -> Error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import IO, Any
 
 from app.engine import lift
 from app.engine.client import Body, EngineClient, RawStream
@@ -25,6 +25,11 @@ def _patience(seconds: int | None) -> float:
     return SLOW + (LONGEST_STOP if seconds is None else max(seconds, 0))
 
 
+def _moment(nanoseconds: int | None) -> str | None:
+    """The form in which an engine reads a time to the nanosecond."""
+    return None if nanoseconds is None else f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
+
+
 class Engine:
     def __init__(self, client: EngineClient) -> None:
         self._client = client
@@ -37,10 +42,19 @@ class Engine:
     def info(self) -> Json:
         return self._client.json("GET", "/info", timeout=20)
 
-    def events(self, *, since: float | None = None, labels: Iterable[str] = (), timeout: float | None = None) -> Body:
-        """An endless `Body` of event messages of containers that carry all `labels`."""
-        filters = {"type": ["container"], "label": list(labels)}
-        query = {"filters": json.dumps(filters), "since": f"{since:.9f}" if since else None}
+    def events(
+        self,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        types: Iterable[str] = ("container",),
+        labels: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> Body:
+        """Event messages of `types` that carry all `labels`, endless without `until`. Times are in nanoseconds since
+        1970, by the engine's clock."""
+        filters = {"type": list(types), "label": list(labels)}
+        query = {"filters": json.dumps(filters), "since": _moment(since), "until": _moment(until)}
         return self._client.open("GET", "/events", query=query, timeout=timeout)
 
     # -- containers ----------------------------------------------------------------------------------------------
@@ -87,6 +101,12 @@ class Engine:
         """A hijacked connection; `query` has logs, stream, stdin, stdout, stderr, detachKeys."""
         return self._client.raw("POST", f"/containers/{name}/attach", query=query, upgrade=True)
 
+    def attach_websocket(self, name: str, query: Mapping[str, Any], key: str, *, text: bool) -> RawStream:
+        """A websocket in answer to the key of a client's; engines send text frames only below API 1.28."""
+        version = "1.27" if text else ""
+        path = f"/containers/{name}/attach/ws"
+        return self._client.raw("GET", path, query=query, websocket=key, version=version)
+
     def logs(self, name: str, query: Mapping[str, Any]) -> RawStream:
         """The log as a chunked HTTP/1.1 body."""
         return self._client.raw("GET", f"/containers/{name}/logs", query=query)
@@ -94,6 +114,54 @@ class Engine:
     def wait(self, name: str, condition: str) -> RawStream:
         """The answer of a wait as an unframed body that ends with the connection: {"StatusCode": n, "Error": ...}."""
         return self._client.raw("POST", f"/containers/{name}/wait", query={"condition": condition}, unframed=True)
+
+    def pause_container(self, name: str) -> None:
+        self._client.json("POST", f"/containers/{name}/pause", timeout=60)
+
+    def unpause_container(self, name: str) -> None:
+        self._client.json("POST", f"/containers/{name}/unpause", timeout=60)
+
+    def update_container(self, name: str, body: Json) -> list[str]:
+        """Change limits and restart policy; the engine's warnings."""
+        return self._client.json("POST", f"/containers/{name}/update", body=body, timeout=60)["Warnings"] or []
+
+    def stats(self, name: str, query: Mapping[str, Any]) -> RawStream:
+        """Lines of JSON as an unframed body that ends with the connection; `query` has stream and one-shot."""
+        return self._client.raw("GET", f"/containers/{name}/stats", query=query, unframed=True)
+
+    def commit_container(self, name: str, query: Mapping[str, Any], config: Json) -> str:
+        """The id of the new image; `query` has repo, tag, comment, author, changes and pause."""
+        query = {**query, "container": name}
+        return self._client.json("POST", "/commit", query=query, body=config, timeout=900)["Id"]
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def changes(self, name: str) -> list[Json] | None:
+        return self._client.json("GET", f"/containers/{name}/changes", timeout=SLOW)
+
+    def export_container(self, name: str) -> RawStream:
+        """A tar as a chunked body."""
+        return self._client.raw("GET", f"/containers/{name}/export", timeout=SLOW)
+
+    def stat_path(self, name: str, path: str) -> str | None:
+        """The header X-Docker-Container-Path-Stat."""
+        with self._client.open("HEAD", f"/containers/{name}/archive", query={"path": path}) as body:
+            return body.response.headers.get("X-Docker-Container-Path-Stat")
+
+    def read_archive(self, name: str, path: str) -> RawStream:
+        """A tar as a body with a length or in chunks."""
+        return self._client.raw("GET", f"/containers/{name}/archive", query={"path": path}, timeout=SLOW)
+
+    def write_archive(
+        self, name: str, path: str, chunks: Iterable[bytes], *, keep_kinds: bool, copy_owner: bool
+    ) -> None:
+        query: dict[str, Any] = {"path": path}
+        query["noOverwriteDirNonDir"] = "1" if keep_kinds else None
+        query["copyUIDGID"] = "1" if copy_owner else None
+        with self._client.open(
+            "PUT", f"/containers/{name}/archive", query=query, chunks=chunks, timeout=SLOW
+        ) as answer:
+            answer.response.read()
 
     # -- exec ----------------------------------------------------------------------------------------------------
 
@@ -123,9 +191,47 @@ class Engine:
     def inspect_image(self, name: str) -> Json:
         return lift.image(self._client.json("GET", f"/images/{name}/json", timeout=30))
 
-    def load_images(self, chunks: Iterable[bytes]) -> Body:
+    def load_images(self, chunks: Iterable[bytes], *, quiet: bool = True) -> Body:
         """Progress messages of a load of an archive that names its images by id only."""
-        return self._client.open("POST", "/images/load", query={"quiet": "1"}, chunks=chunks, timeout=900)
+        query = {"quiet": "1" if quiet else "0"}
+        return self._client.open("POST", "/images/load", query=query, chunks=chunks, timeout=900)
+
+    def build_image(self, query: Mapping[str, Any], context: tuple[IO[bytes], int]) -> RawStream:
+        """Messages of a classic build as an unframed body that ends with the connection."""
+        return self._client.raw("POST", "/build", query=query, content=context, unframed=True, timeout=SLOW)
+
+    def import_image(
+        self, repository: str, tag: str, chunks: Iterable[bytes], *, message: str, changes: Iterable[str], platform: str
+    ) -> Body:
+        """Messages of an import of a root file system; the last one's status is the new image's id."""
+        query: Json = {"fromSrc": "-", "repo": repository, "tag": tag, "message": message, "changes": list(changes)}
+        query["platform"] = platform or None
+        return self._client.open("POST", "/images/create", query=query, chunks=chunks, timeout=900)
+
+    def save_images(self, ids: Iterable[str]) -> Body:
+        """The images as a tar, without names."""
+        return self._client.open("GET", "/images/get", query={"names": list(ids)}, timeout=900)
+
+    def push_image(self, repository: str, tag: str, *, auth: str) -> Body:
+        """Progress messages of a push of the image that the engine itself knows by this name."""
+        headers = {"X-Registry-Auth": auth}
+        return self._client.open("POST", f"/images/{repository}/push", query={"tag": tag}, headers=headers, timeout=900)
+
+    def tag_image(self, image_id: str, repository: str, tag: str) -> None:
+        """Give an image a name that the engine itself knows it by."""
+        self._client.json("POST", f"/images/{image_id}/tag", query={"repo": repository, "tag": tag}, timeout=30)
+
+    def remove_image(self, name: str) -> None:
+        """Take a name from an image, and the image itself if it was the last one. Raises Conflict, NotFound."""
+        self._client.json("DELETE", f"/images/{name}", timeout=SLOW)
+
+    def image_history(self, image_id: str) -> list[Json]:
+        return self._client.json("GET", f"/images/{image_id}/history", timeout=30)
+
+    def search_images(self, term: str, *, limit: int | None, filters: Mapping[str, Any], auth: str) -> list[Json]:
+        query = {"term": term, "limit": limit, "filters": json.dumps(filters) if filters else None}
+        headers = {"X-Registry-Auth": auth} if auth else {}
+        return self._client.json("GET", "/images/search", query=query, headers=headers, timeout=60)
 
     # -- networks and volumes ------------------------------------------------------------------------------------
 
@@ -145,8 +251,25 @@ class Engine:
         body = {"Container": container, "EndpointConfig": endpoint}
         self._client.json("POST", f"/networks/{network}/connect", body=body, timeout=60)
 
-    def disconnect_network(self, network: str, container: str) -> None:
-        self._client.json("POST", f"/networks/{network}/disconnect", body={"Container": container}, timeout=60)
+    def disconnect_network(self, network: str, container: str, *, force: bool = False) -> None:
+        body = {"Container": container, "Force": force}
+        self._client.json("POST", f"/networks/{network}/disconnect", body=body, timeout=60)
+
+    def create_volume(self, name: str, *, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
+        """A volume of the local driver; one of this name that is there already is left as it is."""
+        body = {"Name": name, "Driver": "local", "DriverOpts": dict(options), "Labels": dict(labels)}
+        self._client.json("POST", "/volumes/create", body=body, timeout=60)
+
+    def list_volumes(self, labels: Iterable[str]) -> list[Json]:
+        """Volumes that carry all `labels` ("key=value"): Name, Labels, CreatedAt and so on."""
+        query = {"filters": json.dumps({"label": list(labels)})}
+        return self._client.json("GET", "/volumes", query=query, timeout=60)["Volumes"] or []
+
+    def volume_sizes(self) -> dict[str, int]:
+        """Name -> bytes of every volume of the engine. It counts them anew: where there are many files it takes long."""
+        found = self._client.json("GET", "/system/df", query={"type": "volume"}, timeout=SLOW)["Volumes"] or []
+        return {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in found}
 
     def remove_volume(self, name: str) -> None:
+        """One that is not there is fine. Raises Conflict where a container has it."""
         self._client.json("DELETE", f"/volumes/{name}", query={"force": "1"}, timeout=60)

@@ -38,6 +38,7 @@ class BuildContext:
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         reader = tar.Reader(chunks, max_entries=MAX_ENTRIES)
+        self._file.write(tar.START)
         for entry in reader.entries():
             self._file.write(tar.header(entry))
             if entry.name in self._names:

@@ -119,7 +119,11 @@ class Decompressor:
 
 
 def plain(chunks: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
-    """`chunks` without their compression, if they have one. Raises as Decompressor does."""
+    """`chunks` without their compression, if they have one. Raises as Decompressor does.
+
+    What comes out never looks compressed itself: whoever reads it next would take its own way through it, past all that
+    was looked at here.
+    """
     source = iter(chunks)
     start = b""
     for chunk in source:
@@ -128,14 +132,30 @@ def plain(chunks: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
             break
     kind = detect(start)
     if kind:
-        decompressor = Decompressor(kind, budget)
-        yield from decompressor.feed(start)
-        for chunk in source:
-            yield from decompressor.feed(chunk)
-        decompressor.finish()
+        yield from _single(_decompressed(Decompressor(kind, budget), start, source))
         return
     budget.spend(len(start))
     yield start
     for chunk in source:
         budget.spend(len(chunk))
         yield chunk
+
+
+def _decompressed(decompressor: Decompressor, start: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
+    yield from decompressor.feed(start)
+    for chunk in source:
+        yield from decompressor.feed(chunk)
+    decompressor.finish()
+
+
+def _single(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """`pieces`, unless they begin like compressed data."""
+    start = b""
+    for piece in pieces:
+        start += piece
+        if len(start) >= MAGIC_LENGTH:
+            break
+    if detect(start):
+        raise InvalidParameter("the archive is compressed more than once")
+    yield start
+    yield from pieces

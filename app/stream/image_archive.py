@@ -68,6 +68,7 @@ class ImageArchive:
 
     def contents(self) -> Iterator[bytes]:
         """The archive for the engine, up to its manifest."""
+        yield tar.START
         for entry in self._reader.entries():
             self._note(entry)
             if entry.name == MANIFEST:

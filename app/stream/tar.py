@@ -177,6 +177,11 @@ def header(entry: Entry) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
+#: What an archive that an engine gets begins with: an engine tells compression by the first bytes, and these would else
+#: be a name that somebody has chosen.
+START = header(Entry(".", FOLDER, mode=0o755))
+
+
 def padding(size: int) -> bytes:
     """What follows `size` bytes of content."""
     return bytes(-size % BLOCK)

@@ -26,7 +26,7 @@ def decide_commit(body: Any, rules: Rules) -> dict[str, Any]:
 
     Raises InvalidParameter, Forbidden.
     """
-    if not body:
+    if body is None or body == {}:
         return {}
     draft = Draft(rules)
     BODY.decide(draft, "", body)

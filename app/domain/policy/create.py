@@ -111,11 +111,11 @@ def decide_platform(platform: str) -> str:
     if not platform:
         return ""
     if not _PLATFORM.fullmatch(platform):
-        wrong(f'"{shown(platform, 64)}" is an invalid component of a platform: invalid argument')
+        wrong(f'"{shown(platform, 64)}": cannot parse platform specifier: invalid argument')
     system, *rest = platform.lower().split("/")
     first = _ARCHITECTURES.get(system, system)
     if first in _KNOWN_ARCHITECTURES and len(rest) <= 1:
         system, rest = "linux", [first, *rest]
     if system != "linux":
-        wrong(f'"{shown(platform, 64)}": the operating system must be linux')
+        wrong(f'"{shown(platform, 64)}": unknown operating system or architecture: invalid argument')
     return "/".join([system, *(_ARCHITECTURES.get(part, part) for part in rest)])

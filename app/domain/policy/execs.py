@@ -8,7 +8,7 @@ from typing import Any
 from app.domain import detach_keys
 from app.domain.policy import process
 from app.domain.policy.security import console_size
-from app.domain.policy.values import Struct, boolean, forbid, text, words, wrong
+from app.domain.policy.values import Struct, array, boolean, forbid, text, words, wrong
 
 EXEC = Struct(
     (
@@ -55,7 +55,7 @@ def decide_exec(body: Any) -> ExecSpec:
     fields = EXEC.read("", body if body is not None else {}, warnings)
     if boolean("Privileged", fields.get("Privileged", False)):
         forbid("privileged exec", "Privileged")
-    cmd = words("Cmd", fields.get("Cmd", []))
+    cmd = words("Cmd", array("Cmd", fields.get("Cmd", []), 4096))
     if not cmd:
         wrong("No exec command specified")
     size = console_size("ConsoleSize", fields.get("ConsoleSize", []))

@@ -105,6 +105,12 @@ def _one_of(*words: str) -> Option:
     return read
 
 
+def _mode(_draft: Draft, path: str, value: str) -> str:
+    if value not in ("blocking", "non-blocking"):
+        wrong(f"logger: logging mode not supported: {shown(value, 64)}")
+    return value
+
+
 def _short(_draft: Draft, path: str, value: str) -> str:
     return str(line(256)(path, value))
 
@@ -190,7 +196,7 @@ _COMMON: dict[str, Option] = {
     "env": _short,
     "env-regex": _short,
     "tag": _tag,
-    "mode": _one_of("blocking", "non-blocking"),
+    "mode": _mode,
     "max-buffer-size": _buffer_size,
 }
 _FILES: dict[str, Option] = {

@@ -100,7 +100,7 @@ def _bind(draft: Draft, path: str, bind: str) -> VolumeMount:
     complaint = f'{invalid}: invalid mount config for type "volume": '
     flags = _bind_mode(draft, path, mode, complaint)
     if source:
-        check_volume_name(source, f"{invalid}: ", short=True)
+        check_volume_name(source, short=True)
     return VolumeMount(
         target=clean_target(path, target, complaint),
         name=source or None,

@@ -47,16 +47,16 @@ def network_mode(draft: Draft, path: str, value: Any) -> None:
     elif mode == "host":
         forbid("the host network", path)
     elif mode == "container" or mode.startswith("container:"):
-        draft.network = Namespace("container", container_reference(mode))
+        draft.network = Namespace("container", container_reference(mode, "Invalid network mode: "))
     else:
         draft.network = Namespace("network", mode)
 
 
-def container_reference(mode: str) -> str:
-    """The container of `container:x`. Raises InvalidParameter where there is none."""
+def container_reference(mode: str, complaint: str = "") -> str:
+    """The container of `container:x`. Raises InvalidParameter, after `complaint`, where there is none."""
     name = mode.partition(":")[2].removeprefix("/")
     if not name:
-        wrong("invalid container format container:<name|id>")
+        wrong(f"{complaint}invalid container format container:<name|id>")
     return name
 
 

@@ -38,9 +38,7 @@ def memory(what: str) -> Reader:
 
     def read(path: str, value: Any) -> int:
         number = integer(path, value)
-        if number < 0:
-            wrong(f"invalid {path}: {number} is negative")
-        if 0 < number < LEAST_MEMORY:
+        if number and number < LEAST_MEMORY:
             wrong(f"Minimum memory {what} allowed is 6MB")
         return number
 
@@ -184,14 +182,12 @@ def settle(draft: Draft) -> None:
         wrong("You should always set the Memory limit when using Memoryswap limit, see usage")
     if 0 < swap < limit:
         wrong("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if swap > 2 * limit:
-        forbid("more swap than memory", "HostConfig.MemorySwap")
     if limit and reservation > limit:
         wrong("Minimum memory limit can not be less than memory reservation limit, see usage")
     if given("nano_cpus") and given("cpu_period"):
-        wrong("Conflicting options: Nano CPUs and CPU Period cannot both be set.")
+        wrong("Conflicting options: Nano CPUs and CPU Period cannot both be set")
     if given("nano_cpus") and given("cpu_quota"):
-        wrong("Conflicting options: Nano CPUs and CPU Quota cannot both be set.")
+        wrong("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
     if limit and draft.host.get("ShmSize", 0) > limit:
         wrong("invalid HostConfig.ShmSize: it is more than HostConfig.Memory")
     _cap_ulimits(draft)

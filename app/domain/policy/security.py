@@ -64,7 +64,7 @@ def _capability(path: str, value: Any) -> str:
     name = text(path, value).upper()
     bare = name.removeprefix("CAP_")
     if bare not in CAPABILITIES and name != "ALL":
-        wrong(f'invalid {field_name(path.partition("[")[0])}: unknown capability: "{shown(name, 64)}"')
+        wrong(f'invalid {field_name(path.partition("[")[0])}: unknown capability: "CAP_{shown(bare, 64)}"')
     return name
 
 

@@ -20,6 +20,9 @@ TABLE = {
     C.TOP: "ccyy" + "cccc",
     C.ATTACH: "cyyc" + "cycc",
     C.REMOVE: "cycc" + "cycy",
+    C.PAUSE: "ccyc" + "cccc",
+    C.UNPAUSE: "cccy" + "cccc",
+    C.UPDATE: "cyyy" + "yycc",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.container_state import ContainerState
-from app.domain.container_view import Words, command_line, inspect, list_entry, status_text
+from app.domain.container_view import Words, command_line, facts, inspect, list_entry, status_text
 from tests.factories import NOW, container, network, seen
 
 NETWORK = network()
@@ -92,13 +92,39 @@ def test_the_default_network_shows_no_fixed_address_and_no_aliases() -> None:
 
 
 def test_other_networks_show_their_own() -> None:
-    words = Words(networks={NETWORK.engine_name: ("mine", NETWORK.id)})
-    view = inspect(container(spec={"Aliases": {"mine": ["db"]}}), on_network(), words)
+    asked = {"ipv4": "10.224.0.2", "aliases": ["db"], "links": [["c" * 64, "shop"], ["d" * 64, "gone"]]}
+    words = Words(
+        networks={NETWORK.engine_name: ("mine", NETWORK.id)},
+        endpoints={NETWORK.engine_name: asked},
+        linked={"c" * 64: "web"},
+    )
+    view = inspect(container(), on_network(), words)
     shown = view["NetworkSettings"]["Networks"]["mine"]
     assert shown["IPAMConfig"] == {"IPv4Address": "10.224.0.2"}
     assert shown["Aliases"] == ["db", container().short_id]
+    assert shown["Links"] == ["web:shop"]
     assert shown["DNSNames"] == ["c1", "db", container().short_id]
     assert view["NetworkSettings"]["IPAddress"] == ""
+
+
+def test_an_address_that_a_rename_kept_is_nobodys_choice() -> None:
+    words = Words(networks={NETWORK.engine_name: ("mine", NETWORK.id)}, endpoints={NETWORK.engine_name: {}})
+    assert inspect(container(), on_network(), words)["NetworkSettings"]["Networks"]["mine"]["IPAMConfig"] == {}
+
+
+def test_links_are_shown_by_present_names_and_what_they_brought_is_not() -> None:
+    spec = {
+        "Links": [["c" * 64, "db"], ["d" * 64, "gone"]],
+        "LinkEnv": ["DB_NAME=/c1/db"],
+        "LinkHosts": ["db:10.224.0.3"],
+    }
+    engine = on_network()
+    engine["Config"]["Env"] = ["DB_NAME=/c1/db", "A=b"]
+    engine["HostConfig"]["ExtraHosts"] = ["x:1.2.3.4", "db:10.224.0.3"]
+    view = inspect(container(spec=spec), engine, Words(linked={"c" * 64: "other"}))
+    assert view["HostConfig"]["Links"] == ["/other:/c1/db"]
+    assert view["HostConfig"]["ExtraHosts"] == ["x:1.2.3.4"]
+    assert view["Config"]["Env"] == ["A=b"]
 
 
 def test_a_network_of_nobody_is_left_out() -> None:
@@ -220,3 +246,14 @@ def test_status_of_one_that_ended_before_it_began() -> None:
     told = status_text(S.CREATED, now=NOW, started_at=None, finished_at=None, exit_code=127, health="")
     assert told == "Created"
     assert status_text(S.EXITED, now=NOW, started_at=NOW, finished_at=None, exit_code=0, health="") == ""
+
+
+def test_facts() -> None:
+    view = inspect(container(), on_network(), WORDS)
+    none = {"restart_policy": "no", "restart_count": 0, "oom_killed": False, "error": ""}
+    assert facts(view) == {"command": "sleep 600", "hostname": view["Config"]["Hostname"], **none}
+    view["HostConfig"]["RestartPolicy"] = {"Name": "always"}
+    view["RestartCount"] = 4
+    view["State"] |= {"OOMKilled": True, "Error": "no such file"}
+    seen_now = facts(view)
+    assert [seen_now[key] for key in none] == ["always", 4, True, "no such file"]

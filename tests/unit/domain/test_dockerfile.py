@@ -124,6 +124,22 @@ def test_nothing_is_fetched_by_the_engine(text: str, given: str | None) -> None:
         ("ARG X=${Y%a}\nFROM busybox\n", "unsupported modifier"),
         ("FROM ${X\n", "missing '}'"),
         ("# escape=x\nFROM busybox\n", "invalid ESCAPE 'x'. Must be ` or \\"),
+        # What engines read in another way, or some of them.
+        ("FROM busybox\nRUN true \\\u00a0\nFROM busybox AS aaaa\n", "ends with the escape character"),
+        ("FROM busybox\nRUN true \\\\\nFROM busybox AS aaaa\n", "ends with the escape character"),
+        ("FROM busybox\nRUN true \\ \\", "ends with the escape character"),
+        ("FROM busybox\nCOPY --from aaaa / /\n", "Missing a value on flag: from"),
+        ("FROM busybox\nCOPY --chown --from=aaaa / /\n", "Missing a value on flag: chown"),
+        ("FROM busybox\nRUN <<RUN\nFROM busybox AS aaaa\nRUN\n", "here-documents are not available"),
+        ('FROM busybox\nCOPY <<"" /x\nFROM busybox AS aaaa\n\n', "here-documents are not available"),
+        ("FROM busybox\nONBUILD COPY <<-RUN /x\nRUN\n", "here-documents are not available"),
+        # What would fill memory or the stack.
+        ("ARG A=" + "${A:-" * 1_500 + "}" * 1_500 + "\nFROM busybox\n", "nested too deeply"),
+        ("ARG A0=aaaa\n" + "".join(f"ARG A{i + 1}=$A{i}$A{i}\n" for i in range(40)), "values of its variables"),
+        (
+            "FROM busybox\nENV A0=aaaa\n" + "".join(f"ENV A{i + 1}=$A{i}${{A{i}}}\n" for i in range(40)),
+            "values of its variables",
+        ),
         ("", "the Dockerfile (Dockerfile) cannot be empty"),
         ("# only a comment\n", "cannot be empty"),
         ("FROM busybox\nRUN " + "x" * 70_000, "an instruction of more than"),
@@ -135,6 +151,30 @@ def test_what_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         rewritten(text)
     assert words in refused.value.message
+
+
+@pytest.mark.parametrize("byte", [b"\xa0", b"\x85"])
+@pytest.mark.parametrize("before", [b"COPY ", b"COPY --chown=1 ", b"ONBUILD COPY "])
+def test_a_byte_that_engines_take_for_a_space(before: bytes, byte: bytes) -> None:
+    with pytest.raises(InvalidParameter, match="no character"):
+        dockerfile.parse(b"FROM busybox\n" + before + byte + b"--from=aaaa / /\n", {})
+
+
+def test_what_is_harmless_stays() -> None:
+    text = "FROM busybox\nRUN cat <<<x; echo $((1<<2))\nCOPY --link \u00fc /\nENV A=$PATH:/a B=$PATH\nRUN echo a\\\\b\n"
+    assert rewritten(text) == (
+        "FROM sha256:bb\nRUN cat <<<x; echo $((1<<2))\nCOPY --link=true \u00fc /\nENV A=$PATH:/a B=$PATH\n"
+        "RUN echo a\\\\b\n"
+    )
+    assert rewritten("FROM busybox\nADD " + "[" * 50_000 + " /\n").startswith("FROM sha256:bb\nADD ./[[")
+
+
+def test_a_number_that_is_no_stage() -> None:
+    """An engine takes it for a name."""
+    assert needed("FROM busybox\nFROM busybox\nCOPY --from=0 / /\nCOPY --from=99999999999999999999 / /\n") == [
+        "busybox",
+        "99999999999999999999",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +192,8 @@ def test_what_is_refused(text: str, words: str) -> None:
         ("ADD http://x/y /", False),
         ("ADD $URL /", False),
         ('ADD ["http://x", "/"]', False),
+        ("ADD a \\\\\nRUN http://x /y", False),
+        ("# x=y\n# escape=`\nADD a \\\nRUN http://x /y", False),
     ],
 )
 def test_triggers(text: str, allowed: bool) -> None:

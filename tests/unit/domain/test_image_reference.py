@@ -61,7 +61,6 @@ def test_parse(text: str, repository: str, tag: str, digest: str, shown: str) ->
         f"a@{DIGEST}x",
         "a:b/c",
         "host:port/c",
-        "a" * 300,
         "http://x/y",
         "a?b",
         "a%2fb",
@@ -70,6 +69,11 @@ def test_parse(text: str, repository: str, tag: str, digest: str, shown: str) ->
 def test_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match=r"^invalid reference format$"):
         image_reference.parse(text)
+
+
+def test_a_long_name() -> None:
+    with pytest.raises(InvalidParameter, match=r"^repository name must not be more than 255 characters$"):
+        image_reference.parse("a" * 300)
 
 
 def test_capitals() -> None:

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from app.domain.package import choose
-from app.errors import InvalidParameter
+from app.domain.package import check_swap, choose
+from app.errors import Forbidden, InvalidParameter
 from tests.factories import GIB, MIB, package
 
 SMALL = package(
@@ -39,6 +39,18 @@ def chosen(**wish: object) -> str:
 )
 def test_the_smallest_that_fits(wish: dict, name: str) -> None:
     assert chosen(**wish) == name
+
+
+def test_swap() -> None:
+    """As much as the memory, or what the package has of it: an inspected container can be made again."""
+    swapping = package("swapping", memory=GIB, swap=4 * GIB)
+    check_swap(swapping, GIB, 5 * GIB)
+    check_swap(swapping, 8 * GIB, 16 * GIB)
+    check_swap(None, GIB, 2 * GIB)
+    check_swap(None, GIB, 0)
+    for chosen_one, most in ((swapping, 5 * GIB), (None, 2 * GIB)):
+        with pytest.raises(Forbidden, match=r"more swap than memory \(HostConfig.MemorySwap\)"):
+            check_swap(chosen_one, GIB, most + 1)
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,9 @@ def test_volumes():
     spec = create(
         Volumes={"/data": {}, "/v/../odd:path": {}, "/named": {}, "/dev/shm": {}},
         HostConfig={
-            "Binds": ["v:/named:ro,nocopy", "/anonymous", "w:/srv/:rw"],
+            "Binds": ["vol:/named:ro,nocopy", "/anonymous", "www:/srv/:rw"],
             "Mounts": [
-                {"Type": "volume", "Source": "x", "Target": "/x", "ReadOnly": True, "Consistency": "cached"},
+                {"Type": "volume", "Source": "xyz", "Target": "/x", "ReadOnly": True, "Consistency": "cached"},
                 {
                     "Type": "volume",
                     "Target": "/y",
@@ -214,30 +214,30 @@ def test_volumes():
                         "DriverConfig": {"Name": "local", "Options": {"size": "10G"}},
                     },
                 },
-                {"Type": "volume", "Source": "z", "Target": "/z", "BindOptions": None, "VolumeOptions": None},
+                {"Type": "volume", "Source": "zyx", "Target": "/z", "BindOptions": None, "VolumeOptions": None},
             ],
             "VolumesFrom": ["one", "/two:ro"],
             "VolumeDriver": "local",
         },
     )
     assert spec.volumes == (
-        VolumeMount("/named", "v", True, True, driver="local", origin="Binds"),
+        VolumeMount("/named", "vol", True, True, driver="local", origin="Binds"),
         VolumeMount("/anonymous", None, driver="local", origin="Binds"),
-        VolumeMount("/srv", "w", driver="local", origin="Binds"),
-        VolumeMount("/x", "x", True),
+        VolumeMount("/srv", "www", driver="local", origin="Binds"),
+        VolumeMount("/x", "xyz", True),
         VolumeMount("/y", None, no_copy=True, labels={"a": "b"}, driver="local", size=10 * 1024**3),
-        VolumeMount("/z", "z"),
+        VolumeMount("/z", "zyx"),
         VolumeMount("/data", None, driver="local", origin="Volumes"),
         VolumeMount("/odd:path", None, driver="local", origin="Volumes"),
         VolumeMount("/dev/shm", None, driver="local", origin="Volumes"),
     )
-    assert spec.binds == ("v:/named:ro,nocopy", "/anonymous", "w:/srv/:rw")
+    assert spec.binds == ("vol:/named:ro,nocopy", "/anonymous", "www:/srv/:rw")
     assert spec.volumes_from == (("one", "rw"), ("two", "ro"))
 
 
 def test_an_selinux_label_is_a_warning():
-    spec = host(Binds=["v:/x:z"])
-    assert spec.volumes[0].name == "v"
+    spec = host(Binds=["vol:/x:z"])
+    assert spec.volumes[0].name == "vol"
     assert "SELinux" in spec.warnings[0]
 
 

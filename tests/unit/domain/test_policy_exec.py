@@ -31,7 +31,7 @@ def test_the_body_of_a_client():
 
 
 def test_the_rest():
-    spec = decide_exec({"cmd": "true", "User": "1:2", "Env": ["A=b"], "WorkingDir": "/tmp", "Detach": True, "Foo": 1})
+    spec = decide_exec({"cmd": ["true"], "User": "1:2", "Env": ["A=b"], "WorkingDir": "/tmp", "Detach": True, "Foo": 1})
     assert spec == ExecSpec(
         cmd=("true",),
         user="1:2",
@@ -69,6 +69,7 @@ def test_a_working_directory_that_is_an_open_file():
     [
         ([], "object"),
         ({"Cmd": [1]}, "Cmd"),
+        ({"Cmd": "true"}, "field Cmd of type array"),
         ({"Cmd": ["x"], "Tty": "yes"}, "field Tty of type bool"),
         ({"Cmd": ["x"], "Env": ["=x"]}, "invalid environment variable"),
         ({"Cmd": ["x"], "WorkingDir": "tmp"}, "needs to be an absolute path"),

@@ -141,12 +141,6 @@ def test_host_config_is_refused_by_name(field, value):
     assert f"(HostConfig.{field}" in refusal.value.message
 
 
-def test_more_swap_than_memory():
-    host(Memory=1 << 30, MemorySwap=2 << 30)
-    with pytest.raises(Forbidden, match=r"\(HostConfig.MemorySwap\)"):
-        host(Memory=1 << 30, MemorySwap=(2 << 30) + 1)
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -460,8 +454,8 @@ def test_bad_config(fields, message):
             {"AutoRemove": True, "RestartPolicy": {"Name": "always"}},
             "can't create 'AutoRemove' container with restart policy",
         ),
-        ({"CapAdd": ["FOO"]}, 'invalid CapAdd: unknown capability: "FOO"'),
-        ({"CapDrop": ["FOO"]}, 'invalid CapDrop: unknown capability: "FOO"'),
+        ({"CapAdd": ["FOO"]}, 'invalid CapAdd: unknown capability: "CAP_FOO"'),
+        ({"CapDrop": ["FOO"]}, 'invalid CapDrop: unknown capability: "CAP_FOO"'),
         ({"Dns": ["example.com"]}, "invalid IP address: example.com"),
         ({"Dns": ["1.1.1.1"] * 9}, "more than 8"),
         ({"DnsSearch": ["a\nnameserver 1.2.3.4"]}, "invalid HostConfig.DnsSearch"),
@@ -478,7 +472,7 @@ def test_bad_config(fields, message):
         ({"OomScoreAdj": 1001}, "Invalid value 1001, range for oom score adj is [-1000, 1000]"),
         ({"ShmSize": -1}, "SHM size can not be less than 0"),
         ({"Memory": 1024}, "Minimum memory limit allowed is 6MB"),
-        ({"Memory": -1}, "negative"),
+        ({"Memory": -1}, "Minimum memory limit allowed is 6MB"),
         ({"MemorySwap": 1 << 30}, "You should always set the Memory limit when using Memoryswap limit, see usage"),
         ({"Memory": 1 << 30, "MemorySwap": 1 << 29}, "Minimum memoryswap limit should be larger than memory limit"),
         (
@@ -487,8 +481,8 @@ def test_bad_config(fields, message):
         ),
         ({"MemorySwappiness": 101}, "Invalid value: 101, valid memory swappiness range is 0-100"),
         ({"NanoCpus": 1, "CpuQuota": 0}, "Range of CPUs is from 0.01"),
-        ({"NanoCpus": 10**9, "CpuQuota": 50_000}, "Nano CPUs and CPU Quota cannot both be set."),
-        ({"NanoCpus": 10**9, "CpuPeriod": 50_000}, "Nano CPUs and CPU Period cannot both be set."),
+        ({"NanoCpus": 10**9, "CpuQuota": 50_000}, "Nano CPUs and CPU Quota cannot both be set"),
+        ({"NanoCpus": 10**9, "CpuPeriod": 50_000}, "Nano CPUs and CPU Period cannot both be set"),
         ({"CpuPeriod": 1}, "CPU cfs period can not be less than 1ms"),
         ({"CpuQuota": 1}, "CPU cfs quota can not be less than 1ms (i.e. 1000)"),
         ({"CpuShares": -1}, "invalid CPU shares (-1): value must be a positive integer"),
@@ -639,13 +633,13 @@ def test_the_operator_widens_by_rules():
             "CapAdd": ["CAP_IPC_LOCK", "net_raw"],
             "Runtime": "runsc",
             "PortBindings": {"80/tcp": [{"HostIp": "203.0.113.5", "HostPort": "80"}]},
-            "Mounts": [{"Type": "volume", "Source": "v", "Target": "/x", "VolumeOptions": {"Subpath": "a/b"}}],
+            "Mounts": [{"Type": "volume", "Source": "vol", "Target": "/x", "VolumeOptions": {"Subpath": "a/b"}}],
         },
     )
     assert spec.host["CapAdd"] == ["CAP_IPC_LOCK", "NET_RAW"]
     assert spec.host["Runtime"] == "runsc"
     assert spec.ports[0].host_ip == "203.0.113.5"
-    assert spec.volumes == (VolumeMount("/x", "v", subpath="a/b"),)
+    assert spec.volumes == (VolumeMount("/x", "vol", subpath="a/b"),)
     with pytest.raises(InvalidParameter, match="relative path"):
         host(
             rules, Mounts=[{"Type": "volume", "Source": "v", "Target": "/x", "VolumeOptions": {"Subpath": "a/../../b"}}]

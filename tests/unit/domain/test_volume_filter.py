@@ -47,11 +47,11 @@ def test_list(filters: dict, found: str) -> None:
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
-        ({"colour": ["red"]}, "invalid filter 'colour'"),
-        ({"dangling": ["x"]}, "invalid filter 'dangling=[x]'"),
-        ({"dangling": ["true", "false"]}, "invalid filter 'dangling=[true false]'"),
-        ({"dangling": []}, "invalid filter 'dangling=[]'"),
-        ({"label!": ["a"]}, "invalid filter 'label!'"),
+        ({"colour": ["red"]}, "Invalid filter 'colour'"),
+        ({"dangling": ["x"]}, "Invalid filter 'dangling=[x]'"),
+        ({"dangling": ["true", "false"]}, "Invalid filter 'dangling=[true false]'"),
+        ({"dangling": []}, "Invalid filter 'dangling=[]'"),
+        ({"label!": ["a"]}, "Invalid filter 'label!'"),
     ],
 )
 def test_bad_filters(filters: dict, message: str) -> None:
@@ -77,7 +77,7 @@ def test_prune(filters: dict, found: str) -> None:
 
 @pytest.mark.parametrize("filters", [{"dangling": ["true"]}, {"all": ["x"]}, {"until": ["5m"]}])
 def test_bad_prune_filters(filters: dict) -> None:
-    with pytest.raises(InvalidParameter, match="invalid filter"):
+    with pytest.raises(InvalidParameter, match="Invalid filter"):
         volume_filter.to_prune(VOLUMES, filters)
 
 

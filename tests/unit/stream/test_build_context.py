@@ -11,6 +11,7 @@ import pytest
 
 from app.errors import InvalidParameter
 from app.stream.build_context import BuildContext
+from app.stream.decompress import detect
 
 
 def archive(files: dict[str, bytes], *, extra: list[tarfile.TarInfo] | None = None) -> bytes:
@@ -43,7 +44,29 @@ def test_the_dockerfile_is_replaced(packed: bool) -> None:
     data = archive({"a": b"1", "Dockerfile": b"FROM x\n", "b/c": b"2" * 70_000})
     context = BuildContext([gzip.compress(data) if packed else data], "Dockerfile")
     assert context.dockerfile() == b"FROM x\n"
-    assert unpacked(context, b"FROM sha256:1\n") == {"a": b"1", "Dockerfile": b"FROM sha256:1\n", "b/c": b"2" * 70_000}
+    assert unpacked(context, b"FROM sha256:1\n") == {
+        ".": b"",
+        "a": b"1",
+        "Dockerfile": b"FROM sha256:1\n",
+        "b/c": b"2" * 70_000,
+    }
+
+
+@pytest.mark.parametrize("name", ["\x1f\udc8b\x08", "BZh9", "P*M\x18", "(\udcb5/\udcfd"])
+def test_a_name_that_looks_like_compressed_data(name: str) -> None:
+    """By the first bytes an engine would read another archive than what was looked at: one inside."""
+    data = gzip.compress(archive({"a": b"", name: b"x", "Dockerfile": b"FROM x\n"}))
+    with contextlib.closing(BuildContext([data], "Dockerfile")) as context:
+        assert detect(context.finish(b"FROM y\n")[0].read(512)) == ""
+    data = gzip.compress(archive({".": b"", name: b"x", "Dockerfile": b"FROM x\n"}))
+    with contextlib.closing(BuildContext([data], "Dockerfile")) as context:
+        assert detect(context.finish(b"FROM y\n")[0].read(512)) == ""
+
+
+def test_compressed_twice() -> None:
+    data = gzip.compress(gzip.compress(archive({"Dockerfile": b"FROM x\n"})))
+    with pytest.raises(InvalidParameter, match="more than once"):
+        BuildContext([data], "Dockerfile")
 
 
 def test_the_last_one_of_a_name_counts() -> None:

@@ -131,3 +131,11 @@ def test_errors_of_the_source_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     run: Callable[[], bytes] = lambda: b"".join(checked(broken()))  # noqa: E731
     with pytest.raises(ConnectionResetError):
         run()
+
+
+def test_what_an_engine_would_decompress_again() -> None:
+    """Engines below 29.5.1 run the container's own gzip for it, as root of the node."""
+    inner = archive(member("\x1f\udc8b\x08x", b"x"), form=tarfile.GNU_FORMAT)
+    for data in (gzip.compress(inner), gzip.compress(gzip.compress(HONEST))):
+        with pytest.raises(InvalidParameter, match="more than once"):
+            through(data)
