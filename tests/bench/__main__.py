@@ -12,14 +12,15 @@ NAME      what to measure; everything where none is named
           calls    inspect, list of ten, create
           archive  256 MiB into and out of a container
           transfer push and pull of 64 MiB
+          compose  compose up and down of five services, with Compose v2
           events   from a signal to the last of 100 event streams
 --home    a running quickstart's state directory; without it one is started and taken down
 
 Every measurement visits both sides in turn within each round, the first of a round being the second of the next, so
 that a slow spell of the machine falls on both. A figure is the median of its rounds, a limit is for the ratio of the
-two medians. `cli`, `api`, `calls` and `list` compare with the engine's own socket, the others with the engine behind
-an nginx stream TLS server that has the settings of ours and no more to do than to pass bytes on. The load average
-stands beside each: a busy machine moves single figures by a quarter, so repeat before believing.
+two medians. `cli`, `api`, `calls`, `compose` and `list` compare with the engine's own socket, the others with the
+engine behind an nginx stream TLS server that has the settings of ours and no more to do than to pass bytes on. The load
+average stands beside each: a busy machine moves single figures by a quarter, so repeat before believing.
 
 The account `bench` is added to the stack, and all that is measured with is removed in the end. Exits with 1 where a
 limit does not hold.
@@ -34,7 +35,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench.measures import archives, calls, containers, listeners, lists, memory, streams, transfers
+from tests.bench.measures import archives, calls, compose, containers, listeners, lists, memory, streams, transfers
 from tests.bench.report import Row, show
 from tests.bench.sides import Sides, open_sides
 from tests.e2e.stack import Stack, running
@@ -49,6 +50,7 @@ MEASURES: dict[str, Callable[[Sides, argparse.Namespace], list[Row]]] = {
     "output": lambda sides, options: streams.output(sides, rounds=15),
     "archive": lambda sides, options: archives.archives(sides, rounds=9),
     "transfer": lambda sides, options: transfers.transfers(sides, rounds=9),
+    "compose": lambda sides, options: compose.compose(sides, rounds=min(options.pairs, 7)),
     "events": lambda sides, options: listeners.listeners(sides, rounds=options.pairs),
     "list": lambda sides, options: lists.listing(sides, options.containers, rounds=options.pairs),
 }
