@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from app import errors
+from app.api.audit import AuditTrail
 from app.api.errors import handle_http, handle_kind, handle_unexpected
 from app.api.middleware import ApiVersion, RequestLog, WhoIsIt
 from app.api.router import Router, not_found
@@ -16,7 +17,12 @@ from app.api.routes import Services, table
 def create_app(services: Services) -> falcon.App:
     """Order matters: an error of the version or the account is logged and written like any other; who one is comes
     before what there is, so that a stranger cannot explore the routes."""
-    middleware: list[Any] = [RequestLog(), ApiVersion(), WhoIsIt(services.identity)]
+    middleware: list[Any] = [
+        RequestLog(),
+        AuditTrail(services.audit),
+        ApiVersion(),
+        WhoIsIt(services.identity),
+    ]
     router: Any = Router(table(services))
     app = falcon.App(middleware=middleware, router=router)
     app.add_sink(not_found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import falcon
@@ -11,6 +12,9 @@ from app.api import strict_json, versions
 from app.errors import InvalidParameter, TooLarge
 
 MAX_JSON = 1024 * 1024
+_BLOCK = 256 * 1024
+#: How much of a refused body is still read, so that the client gets to read the refusal.
+_DRAIN = 16 * 1024 * 1024
 
 
 def read_json(req: falcon.Request, *, check_type: bool = True) -> Any:
@@ -61,3 +65,17 @@ def answer_ready(req: falcon.Request, resp: falcon.Response, text: bytes) -> Non
         resp.data = text + b"\n"
     else:
         answer(req, resp, orjson.loads(text))
+
+
+def blocks(req: falcon.Request) -> Iterator[bytes]:
+    """A body of any size as it comes."""
+    source = req.bounded_stream if req.content_length is not None else req.stream
+    while block := source.read(_BLOCK):
+        yield block
+
+
+def drain(body: Iterator[bytes]) -> None:
+    """Read a part of what is left of a body."""
+    left = _DRAIN
+    while left > 0 and (block := next(body, b"")):
+        left -= len(block)

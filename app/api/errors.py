@@ -33,11 +33,13 @@ def write(req: falcon.Request, resp: falcon.Response, status: int, message: str)
     resp.status = status
     if status == 304:
         return
-    resp.content_type, resp.data = versions.error_body(getattr(req.context, "api_version", None), message)
+    version, operation = getattr(req.context, "api_version", None), getattr(req.context, "operation", "")
+    resp.content_type, resp.data = versions.error_body(version, message, operation)
 
 
 def handle_kind(req: falcon.Request, resp: falcon.Response, error: errors.Error, _params: dict) -> None:
     status = status_of(error)
+    req.context.error = error
     if status >= 500:
         log.warning("request failed", status=status, error=error.message, cause=repr(error.__cause__))
     reason = getattr(error, "reason", None)

@@ -7,16 +7,26 @@ framework is between a client and its stream. What the client sent behind its re
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import falcon
+import structlog
 
 from app.api import versions
 from app.api.middleware import common_headers
 
+log = structlog.get_logger()
+
 _KEY = "sdc.handover"
+#: RFC 6455, 1.3.
+_WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#: Operation -> what its stream is called where that is not the operation's verb.
+_KINDS = {"exec.start": "exec"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,12 @@ class Handover:
     transform: Any
     leftover: bytes
     identity: Any
+    #: What the figures and the log call it.
+    kind: str
+    #: Of the log's line at its end.
+    request_id: str
+    account: str
+    ended: Callable[[], None] | None = None
 
 
 def require_room(req: falcon.Request) -> None:
@@ -46,17 +62,31 @@ def hand_over_hijack(req: falcon.Request, upstream: Any, *, tty: bool) -> None:
     _set(req, upstream, head, two_way=True)
 
 
-def hand_over_body(req: falcon.Request, upstream: Any, media_type: str) -> None:
+def hand_over_websocket(req: falcon.Request, upstream: Any, key: str) -> None:
+    """Accept a websocket whose frames are the engine's own, and join the streams both ways."""
+    accept = base64.b64encode(hashlib.sha1(f"{key}{_WEBSOCKET}".encode(), usedforsecurity=False).digest()).decode()
+    first = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+    _set(req, upstream, _head(req, "101 Switching Protocols", first), two_way=True)
+
+
+def hand_over_body(
+    req: falcon.Request, upstream: Any, media_type: str, headers: Iterable[tuple[str, str]] = ()
+) -> None:
     """Pass an engine's body on as it is framed: chunked, or with its length."""
     framing = [(k, upstream.headers[k]) for k in ("Transfer-Encoding", "Content-Length") if upstream.headers.get(k)]
-    head = _head(req, "200 OK", [("Content-Type", media_type), *framing, ("Connection", "close")])
+    head = _head(req, "200 OK", [("Content-Type", media_type), *headers, *framing, ("Connection", "close")])
     _set(req, upstream, head, two_way=False)
 
 
-def hand_over_collected(req: falcon.Request, upstream: Any, transform: Any) -> None:
-    """Send a head at once and the body, which `transform` makes and frames as one chunked body, at the engine's end."""
+def hand_over_collected(
+    req: falcon.Request, upstream: Any, transform: Any, *, ended: Callable[[], None] | None = None
+) -> None:
+    """Send a head at once, and the body as `transform` makes and frames it of what the engine sends.
+
+    `ended` is called once when the stream is over, also where the client has gone.
+    """
     framing = [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"), ("Connection", "close")]
-    _set(req, upstream, _head(req, "200 OK", framing), two_way=False, transform=transform)
+    _set(req, upstream, _head(req, "200 OK", framing), two_way=False, transform=transform, ended=ended)
 
 
 def _head(req: falcon.Request, status: str, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -64,9 +94,29 @@ def _head(req: falcon.Request, status: str, headers: Iterable[tuple[str, str]]) 
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _set(req: falcon.Request, upstream: Any, head: bytes, *, two_way: bool, transform: Any = None) -> None:
-    identity = req.context.credential
-    req.env[_KEY] = Handover(upstream.sock, head, two_way, transform, upstream.leftover, identity)
+def _set(
+    req: falcon.Request,
+    upstream: Any,
+    head: bytes,
+    *,
+    two_way: bool,
+    transform: Any = None,
+    ended: Callable[[], None] | None = None,
+) -> None:
+    operation = req.context.operation
+    req.env["sdc.stream_status"] = int(head[9:12])
+    req.env[_KEY] = Handover(
+        upstream.sock,
+        head,
+        two_way,
+        transform,
+        upstream.leftover,
+        req.context.credential,
+        kind=_KINDS.get(operation) or operation.partition(".")[2],
+        request_id=req.context.id,
+        account=req.context.account.login,
+        ended=ended,
+    )
 
 
 class Hijack:
@@ -94,23 +144,41 @@ class Hijack:
 
     def _begin(self, environ: dict[str, Any], handover: Handover) -> None:
         client = None
+        began = time.monotonic()
         try:
             client, early = environ["sdc.connection"].take()
             client.setblocking(False)
-            environ["sdc.relay"].add(
-                self._stream(
-                    client=client,
-                    upstream=handover.upstream,
-                    two_way=handover.two_way,
-                    head=handover.head,
-                    from_client=early if handover.two_way else b"",
-                    from_upstream=handover.leftover,
-                    transform=handover.transform,
-                    identity=handover.identity,
-                )
+            stream: Any = self._stream(
+                client=client,
+                upstream=handover.upstream,
+                two_way=handover.two_way,
+                head=handover.head,
+                from_client=early if handover.two_way else b"",
+                from_upstream=handover.leftover,
+                transform=handover.transform,
+                identity=handover.identity,
+                kind=handover.kind,
+                on_close=lambda: _ended(stream, handover, began),
             )
+            environ["sdc.relay"].add(stream)
         except BaseException:
             handover.upstream.close()
             if client is not None:
                 client.close()
+            if handover.ended is not None:
+                handover.ended()
             raise
+
+
+def _ended(stream: Any, handover: Handover, began: float) -> None:
+    if handover.ended is not None:
+        handover.ended()
+    log.info(
+        "stream ended",
+        request=handover.request_id,
+        account=handover.account,
+        kind=handover.kind,
+        seconds=round(time.monotonic() - began, 1),
+        bytes_up=stream.bytes_up,
+        bytes_down=stream.bytes_down,
+    )

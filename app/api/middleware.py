@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import quote
 from uuid import uuid4
 
 import falcon
 import structlog
 
+from app import metrics
 from app.api import params, versions
 from app.errors import InvalidParameter
 from app.services.identity import Credential, Identity, read_certificate
@@ -28,28 +29,44 @@ _credential = lru_cache(maxsize=256)(read_certificate)
 
 
 class RequestLog:
-    """A request id for the client and the log; one line per request."""
+    """A request id for the client and the log; one line and one count per request, once its answer is sent.
+
+    The id is the server's. A stream has its line when it begins, and another when it ends (`hijack.py`).
+    """
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.began = time.monotonic()
-        req.context.id = str(uuid4())
+        req.context.id = req.env.get("sdc.request_id") or str(uuid4())
+        req.env["sdc.answered"] = partial(_answered, req)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=req.context.id)
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool) -> None:
         for name, value in common_headers(req):
             resp.set_header(name, value)
-        took = time.monotonic() - getattr(req.context, "began", time.monotonic())
-        account = getattr(req.context, "account", None)
-        log.info(
-            "request",
-            method=req.method,
-            operation=getattr(req.context, "operation", ""),
-            path=req.path,
-            status=falcon.http_status_to_code(resp.status),
-            account=account.login if account else None,
-            ms=round(took * 1000, 1),
-        )
+
+
+def _answered(req: falcon.Request, status: int, sent: int, seconds: float) -> None:
+    """Called by the server at the answer's end; status 0 says that the connection has become a stream."""
+    stream = {"stream": True} if status == 0 else {}
+    status = status or req.env.get("sdc.stream_status", 200)
+    operation = getattr(req.context, "operation", "")
+    account = getattr(req.context, "account", None)
+    preamble = req.env.get("sdc.preamble")
+    log.info(
+        "request",
+        account=account.login if account else None,
+        method=req.method,
+        operation=operation,
+        path=req.path,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        bytes=sent,
+        client=preamble.source_address if preamble else "",
+        **stream,
+    )
+    metrics.count_request(operation, req.method, status, seconds)
+    structlog.contextvars.clear_contextvars()
 
 
 def common_headers(req: falcon.Request) -> list[tuple[str, str]]:
@@ -94,8 +111,8 @@ class WhoIsIt:
         if req.path in OPEN_PATHS:
             return
         credential = credential_of(req)
-        req.context.account = self._identity.account(credential)
         req.context.credential = credential
+        req.context.account = self._identity.account(credential)
 
 
 def credential_of(req: falcon.Request) -> Credential:

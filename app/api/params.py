@@ -26,6 +26,7 @@ AUTH_FIELDS = ("username", "password", "email", "auth", "serveraddress", "identi
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_LONG_INTEGER = re.compile(r"[+-]?[0-9]+")
 _TIMESTAMP = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]{1,18}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -68,6 +69,17 @@ def boolean(query: Query, name: str, default: bool = False) -> bool:
     return one(query, name).strip().lower() not in _FALSE
 
 
+def strict_boolean(query: Query, name: str) -> bool:
+    """What Go's strconv.ParseBool takes, where dockerd asks that; absent or empty is False."""
+    text = one(query, name)
+    if text in ("", "0", "f", "F", "FALSE", "false", "False"):
+        return False
+    if text in ("1", "t", "T", "TRUE", "true", "True"):
+        return True
+    words = f'strconv.ParseBool: parsing "{_shown(text)}": invalid syntax'
+    raise InvalidParameter(f"invalid value for {name}: {_shown(text)}: {words}")
+
+
 def integer(
     query: Query, name: str, default: int | None = None, *, minimum: int | None = None, maximum: int | None = None
 ) -> int | None:
@@ -75,8 +87,10 @@ def integer(
     text = one(query, name)
     if not text:
         return default
-    if not _INTEGER.fullmatch(text):
+    if not _LONG_INTEGER.fullmatch(text):
         raise InvalidParameter(f'strconv.Atoi: parsing "{_shown(text)}": invalid syntax')
+    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
+        raise InvalidParameter(f'strconv.Atoi: parsing "{_shown(text)}": value out of range')
     number = int(text)
     low = -(2**63) if minimum is None else minimum
     high = 2**63 - 1 if maximum is None else maximum
@@ -141,7 +155,7 @@ def filters(query: Query, known: Collection[str] | None = None) -> Filters:
     found = _filter_values(parsed)
     for key in found:
         if known is not None and key not in known:
-            raise InvalidParameter(f"invalid filter '{_shown(key)}'")
+            raise InvalidParameter(f"Invalid filter '{_shown(key)}'")
     return found
 
 
@@ -157,16 +171,10 @@ def _filter_values(parsed: Any) -> Filters:
     raise InvalidParameter("invalid filter")
 
 
-def filter_boolean(found: Filters, key: str, default: bool) -> bool:
-    """A filter that is true or false, like `dangling`. Raises InvalidParameter in dockerd's words."""
-    if key not in found:
-        return default
-    values = set(found[key])
-    if values and values <= {"1", "true"}:
-        return True
-    if values and values <= {"0", "false"}:
-        return False
-    raise InvalidParameter(f"invalid filter '{key}=[{_shown(' '.join(found[key]))}]'")
+def registry_config(header: str | None) -> dict[str, dict[str, str]]:
+    """The credentials in an `X-Registry-Config` header: registry -> fields of its AuthConfig. Never log it."""
+    parsed = _decoded_header(header)
+    return {name: auth_fields(item) for name, item in parsed.items() if isinstance(item, dict)}
 
 
 def registry_auth(header: str | None) -> dict[str, str]:
@@ -175,6 +183,10 @@ def registry_auth(header: str | None) -> dict[str, str]:
     Base64 with either alphabet, padded or not, because clients differ. Engines too go on without credentials when the
     header makes no sense. Never log what this returns.
     """
+    return auth_fields(_decoded_header(header))
+
+
+def _decoded_header(header: str | None) -> dict[str, Any]:
     if not header or len(header) > MAX_AUTH:
         return {}
     compact = header.strip().translate(str.maketrans("-_", "+/")).rstrip("=")
@@ -183,8 +195,11 @@ def registry_auth(header: str | None) -> dict[str, str]:
         parsed = strict_json.loads(data)
     except (Error, ValueError, binascii.Error):
         return {}
-    if not isinstance(parsed, dict):
-        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def auth_fields(parsed: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of an AuthConfig that say something, in lower case."""
     found = {str(name).lower(): value for name, value in parsed.items()}
     return {
         name: value

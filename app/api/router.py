@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from app.api import versions
 from app.errors import NotFound
 
 
@@ -22,6 +23,9 @@ class Route:
     responder: Callable[..., None]
     #: "<resource>.<verb>", the word that the version changes go by.
     operation: str
+    #: The versions that have it: from this one on ("1.22"), and only below that one.
+    since: str = ""
+    until: str = ""
 
 
 class Router:
@@ -49,8 +53,13 @@ class Router:
             route = methods.get(req.method)
             if route is None:
                 continue
+            if not versions.has_route(req.context.api_version, route.until):
+                continue
+            versions.check_route(req.context.api_version, route.since, f"{route.method} {route.path}")
             req.context.operation = route.operation
-            return route.responder, {req.method: route.responder}, match.groupdict(), path
+            words = match.groupdict()
+            req.context.target = next(iter(words.values()), "")
+            return route.responder, {req.method: route.responder}, words, path
         return None
 
     def add_route(self, *_: Any, **__: Any) -> None:

@@ -25,9 +25,6 @@ class ContainerList:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
         filters = params.filters(query)
-        for old in ("before", "since"):
-            if value := params.one(query, old):
-                filters.setdefault(old, [value])
         listed = self._queries.list(
             req.context.account,
             everything=params.boolean(query, "all"),

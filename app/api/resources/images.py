@@ -167,7 +167,7 @@ class ImageLoading:
 
         def load() -> _Closing:
             try:
-                return self._load.load(req.context.account, body, quiet=quiet)  # type: ignore[return-value]
+                return self._load.load(req.context.account, body, quiet=quiet)
             except Exception:
                 drain(body)
                 raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import falcon
 
 from app.api import params
 from app.api.body import answer, read_json, upgraded
 from app.api.share import Share
+from app.domain import label_filter
+from app.domain.policy.values import text
 from app.errors import InvalidParameter
 from app.services.registry_queries import RegistryQueries
 
@@ -30,6 +30,9 @@ class RegistryCalls:
             raise InvalidParameter("EOF")
         if not isinstance(body, dict):
             raise InvalidParameter("the request body must be an object")
+        for name, value in body.items():
+            if name.lower() in params.AUTH_FIELDS and value is not None:
+                text(name, value)
         auth = params.auth_fields(body)
         with self._share.hold(req.context.account.id):
             answer(req, resp, self._registries.login(auth))
@@ -58,13 +61,11 @@ class RegistryCalls:
 
 def _check(filters: dict[str, list[str]]) -> None:
     """Raises InvalidParameter in dockerd's words."""
+    label_filter.check_known(filters, _FILTERS)
     for key, values in filters.items():
-        if key not in _FILTERS:
-            raise InvalidParameter(f"Invalid filter '{key[:64]}'")
-        if key == "stars":
-            for value in values:
-                if not value.isascii() or not value.isdigit() or len(value) > 9:
-                    raise InvalidParameter(f"Invalid filter 'stars={value[:64]}'")
-        elif not values or not set(values) <= {"1", "true", "0", "false"} or len(set(values)) > 1:
-            shown: Any = " ".join(values)[:64]
-            raise InvalidParameter(f"Invalid filter '{key}=[{shown}]'")
+        if key != "stars":
+            label_filter.boolean(filters, key)
+            continue
+        for value in values:
+            if not value.isascii() or not value.isdigit() or len(value) > 9:
+                raise InvalidParameter(f"Invalid filter 'stars={value[:64]}'")

@@ -9,6 +9,7 @@ from app.api.body import answer, read_json, upgraded
 from app.api.share import Share
 from app.domain.policy import Rules
 from app.domain.policy.volume import decide_volume
+from app.errors import NotFound
 from app.services.volumes import Volumes as VolumeService
 
 
@@ -32,6 +33,10 @@ class Volumes:
     def on_inspect(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """GET /volumes/{name}"""
         answer(req, resp, self._volumes.inspect(req.context.account, name))
+
+    def on_inspect_nameless(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """GET /volumes/, which is the inspection of a volume without a name."""
+        raise NotFound("get: no such volume")
 
     def on_remove(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """DELETE /volumes/{name}"""

@@ -64,6 +64,8 @@ class Api:
     app: TestApp
     account: Account
     identity: Nobody
+    #: What requests left there: `asked` has ("record", (entry,), {}).
+    audit: Stub
     stubs: dict[str, Stub] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Stub:
@@ -76,14 +78,41 @@ class Api:
         return self.app.request(path, method=method, body=body, headers=given, expect_errors=True)
 
 
+IMAGE_SERVICES = ("image_pull", "image_push", "image_load", "image_save", "image_remove", "registries")
+BUILD_SERVICES = ("builds", "build_prune")
+
+
 def make_api(ca_file: str = "") -> Api:
     account = factories.account()
     identity = Nobody(account)
-    stubs = {name: Stub() for name in ("create", "lifecycle", "queries", "io", "images", "events")}
+    names = (
+        "create",
+        "lifecycle",
+        "queries",
+        "io",
+        "files",
+        "stats",
+        "update",
+        "commit",
+        "volumes",
+        "container_prune",
+        "disk_usage",
+        "images",
+        "networks",
+        "network_create",
+        "network_remove",
+        "network_connect",
+        "events",
+        *IMAGE_SERVICES,
+        *BUILD_SERVICES,
+    )
+    stubs = {name: Stub() for name in names}
+    audit = Stub()
     system: Any = System(Stub(), Settings(database_url=""))  # type: ignore[arg-type]
     services = Services(
         identity=identity,  # type: ignore[arg-type]
         system=system,
+        audit=audit,  # type: ignore[arg-type]
         rules=Rules(),
         ca_file=ca_file,
         threads=16,
@@ -92,4 +121,4 @@ def make_api(ca_file: str = "") -> Api:
     )
     preamble = SimpleNamespace(certificate="pem", verify="NONE")
     app = TestApp(create_app(services), extra_environ={"sdc.preamble": preamble}, lint=False)  # type: ignore[dict-item]
-    return Api(app, account, identity, stubs)
+    return Api(app, account, identity, audit, stubs)

@@ -143,7 +143,17 @@ def test_a_one_way_body(front: Front) -> None:
 def test_events(front: Front, api: Api) -> None:
     front.request("GET", '/v1.44/events?since=1&filters={"type":["container"]}')
     assert front.head[1] == "Content-Type: application/json"
-    assert api.events.asked[0][2] == {"since": 10**9, "until": None, "filters": {"type": ["container"]}}
+    asked = api.events.asked[0][2]
+    shown = asked.pop("shown")
+    assert asked == {"since": 10**9, "until": None, "filters": {"type": ["container"]}}
+    connect, start = {"Type": "network", "Action": "connect"}, {"Type": "container", "Action": "start"}
+    assert (shown(connect), shown(start)) == (connect, start)
+    # One function per version, by which an event is encoded once for all who are shown the same.
+    front.request("GET", "/v1.21/events")
+    front.request("GET", "/v1.21/events")
+    older = api.events.asked[1][2]["shown"]
+    assert older is api.events.asked[2][2]["shown"] and older is not shown
+    assert (older(connect), older(start)) == (None, start)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,7 @@ def test_a_refusal_is_an_ordinary_answer(front: Front, api: Api) -> None:
     api.io.answers["attach"] = NotFound("No such container: web")
     body = front.request("POST", ATTACH, connection="Upgrade", upgrade="tcp")
     assert front.started == ["404 Not Found"]
-    assert b"".join(body) == b'{"message":"No such container: web"}\n'
+    assert b"".join(body) == b"No such container: web\r\n"
     assert front.client.fileno() != -1
 
 

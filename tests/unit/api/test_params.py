@@ -64,13 +64,16 @@ def test_absent_integers():
     assert params.integer({}, "t", 10) == 10
 
 
-@pytest.mark.parametrize("text", ["x", "1.5", "1e3", "0x1", " 1", "1 ", "\u0661", "1\n", "9" * 20])
+@pytest.mark.parametrize("text", ["x", "1.5", "1e3", "0x1", " 1", "1 ", "\u0661", "1\n"])
 def test_no_integers(text):
     with pytest.raises(InvalidParameter, match=r'^strconv\.Atoi: parsing ".*": invalid syntax$'):
         params.integer(query(t=text), "t")
 
 
 def test_integers_out_of_range():
+    for text in ("9" * 20, "-" + "9" * 19):
+        with pytest.raises(InvalidParameter, match=f'^strconv\\.Atoi: parsing "{text}": value out of range$'):
+            params.integer(query(t=text), "t")
     for text in ("-1", "601"):
         with pytest.raises(InvalidParameter, match='invalid value for "t"'):
             params.integer(query(t=text), "t", minimum=0, maximum=600)
@@ -170,23 +173,8 @@ def test_bad_filters(text):
 
 def test_unknown_filters():
     assert params.filters(query(filters='{"id":["x"]}'), {"id"}) == {"id": ["x"]}
-    with pytest.raises(InvalidParameter, match=r"^invalid filter 'foo'$"):
+    with pytest.raises(InvalidParameter, match=r"^Invalid filter 'foo'$"):
         params.filters(query(filters='{"foo":["x"]}'), {"id"})
-
-
-@pytest.mark.parametrize(
-    ("values", "value"), [(["true"], True), (["1", "true"], True), (["false"], False), (["0"], False)]
-)
-def test_filters_that_are_true_or_false(values, value):
-    assert params.filter_boolean({"dangling": values}, "dangling", default=not value) is value
-    assert params.filter_boolean({}, "dangling", default=value) is value
-
-
-@pytest.mark.parametrize(("values", "shown"), [([], "[]"), (["x"], "[x]"), (["true", "false"], "[true false]")])
-def test_filters_that_are_neither(values, shown):
-    with pytest.raises(InvalidParameter) as refusal:
-        params.filter_boolean({"dangling": values}, "dangling", default=False)
-    assert refusal.value.message == f"invalid filter 'dangling={shown}'"
 
 
 CREDENTIALS = {"username": "me", "password": "p?>~\u00ff\u00ff", "serveraddress": "registry.example.com"}

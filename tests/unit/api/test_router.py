@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.router import Route, Router, not_found
+from app.api.versions import CURRENT
 from app.errors import NotFound
 
 
@@ -25,7 +26,7 @@ ROUTER = Router(
 
 
 def find(method: str, path: str) -> tuple[str, dict] | None:
-    request = SimpleNamespace(method=method, context=SimpleNamespace())
+    request = SimpleNamespace(method=method, context=SimpleNamespace(api_version=CURRENT))
     found = ROUTER.find(path, request)
     return (request.context.operation, found[2]) if found else None
 
