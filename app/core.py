@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.engine.fleet import Fleet
+from app.services.container_endpoints import Endpoints
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_sync import ContainerSync
+from app.services.image_content import ImageContent
 from app.services.intent import Intents
 from app.services.networks import Networks
 from app.services.process import Process
@@ -28,6 +30,7 @@ class Core:
     networks: Networks
     intents: Intents
     recovery: Recovery
+    content: ImageContent
 
 
 def build_core(settings: Settings, kind: str) -> Core:
@@ -36,7 +39,9 @@ def build_core(settings: Settings, kind: str) -> Core:
     process = Process(store, kind)
     sync = ContainerSync(store, fleet)
     intents = Intents(process)
-    lifecycle = ContainerLifecycle(store, fleet, sync, intents)
     networks = Networks(store, fleet, process, settings.network_pool, settings.fleet)
-    recovery = Recovery(store, fleet, process, sync, lifecycle, networks, settings.fleet)
-    return Core(settings, store, fleet, process, sync, lifecycle, networks, intents, recovery)
+    endpoints = Endpoints(store, fleet, networks)
+    lifecycle = ContainerLifecycle(store, fleet, sync, intents, endpoints)
+    content = ImageContent(store, fleet, intents, settings.fleet)
+    recovery = Recovery(store, fleet, process, sync, lifecycle, networks, settings.fleet, content)
+    return Core(settings, store, fleet, process, sync, lifecycle, networks, intents, recovery, content)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from app import log
 from app.bootstrap import build
 from app.settings import Settings
 
-_settings = Settings.from_environ()
+try:
+    _settings = Settings.from_environ()
+except ValueError as error:
+    print(f"sdc-docker-api: {error}", file=sys.stderr)
+    sys.exit(4)  # by which gunicorn's master knows not to try again
 log.configure(_settings.log_level)
 application = build(_settings)

@@ -10,6 +10,7 @@ import os
 import sys
 
 from app import log
+from app.server.strict import *  # noqa: F403  (the settings that both have)
 from app.settings import WRONG_SETTINGS, ProcessSettings
 
 try:
@@ -29,26 +30,10 @@ graceful_timeout = 10
 keepalive = 1
 
 bind = f"unix:{_settings.cloudapi_socket}"
-# 0660: whoever can connect to the socket can say where he comes from, though not who he is.
-umask = 0o117
-control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else str(_settings.run_dir)  # noqa: S108  (made by mkstemp)
 
-# No header is believed, and none may be spelled in two ways.
-forwarder_headers = ""
-forwarded_allow_ips = ""
-secure_scheme_headers: dict[str, str] = {}
-header_map = "refuse"
-proxy_protocol = "off"
-http_protocols = "h1"
-http_parser = "python"
-
-limit_request_line = 8190
-limit_request_fields = 64
 limit_request_field_size = 8190
 
-accesslog = None
-errorlog = "-"
 loglevel = _settings.log_level
 logconfig_dict = log.for_gunicorn(_settings.log_level)
 proc_name = "sdc-docker-cloudapi"

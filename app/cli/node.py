@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="The node's name.", show_default=False
 @app.command("add")
 def add(
     name: Name,
-    url: Annotated[str, typer.Argument(help="unix:///path or tcp://host:port of a Docker Engine.", show_default=False)],
+    url: Annotated[str, typer.Argument(help="unix:///path of a Docker Engine's socket.", show_default=False)],
     public_address: Annotated[str, typer.Option(help="Where its published ports are reached.")] = "",
 ) -> None:
     """Enroll an engine as a compute node. Enrolling it again brings its row up to date."""

@@ -90,3 +90,18 @@ def parse(text: str) -> ImageReference:
             raise InvalidParameter(f"invalid repository name ({path}), cannot specify 64-byte hexadecimal strings")
         path = f"library/{path}"
     return ImageReference(host, path, tag, digest)
+
+
+def tagged(
+    repository: str, tag: str, *, refusal: str = "refusing to create a tag with a digest reference"
+) -> ImageReference:
+    """The name that the two parameters of a request give: `tag` wins over one in the repository, as in dockerd.
+
+    Raises InvalidParameter, with the words of `refusal` where the repository has a digest.
+    """
+    reference = parse(repository)
+    if reference.digest:
+        raise InvalidParameter(refusal)
+    if tag and not TAG.fullmatch(tag):
+        raise InvalidParameter("invalid tag format")
+    return ImageReference(reference.host, reference.path, tag or reference.tag or DEFAULT_TAG)

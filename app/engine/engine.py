@@ -266,7 +266,7 @@ class Engine:
         return self._client.json("GET", "/volumes", query=query, timeout=60)["Volumes"] or []
 
     def volume_sizes(self) -> dict[str, int]:
-        """Name -> bytes of every volume of the engine. It counts them anew: where there are many files it takes long."""
+        """Name -> bytes of every volume of the engine. It counts them anew, which takes long where files are many."""
         found = self._client.json("GET", "/system/df", query={"type": "volume"}, timeout=SLOW)["Volumes"] or []
         return {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in found}
 

@@ -178,6 +178,7 @@ class Builds:
         with self._store.autocommit() as tx:
             sources = self._cache_sources(tx, build)
             chosen = package.choose(packages.list_active(tx), label="", memory=spec.memory, nano_cpus=0, disk=0)
+        package.check_swap(chosen, spec.memory, spec.memory_swap)
         cpus = min(chosen.nano_cpus, build.node.cpus * 10**9)
         period = spec.cpu_period or _PERIOD
         return {

@@ -40,7 +40,7 @@ class BuildPrune:
             if size is not None:
                 deleted.append(image_id)
                 reclaimed += size
-        return {"CachesDeleted": deleted, "SpaceReclaimed": reclaimed}
+        return {"CachesDeleted": deleted or None, "SpaceReclaimed": reclaimed}
 
 
 def _drop(engine: Engine, image_id: str) -> int | None:

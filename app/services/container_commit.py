@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from app.domain import event, image_config, image_reference, image_view
 from app.domain.account import Account
 from app.domain.container import Container
-from app.domain.image_reference import DEFAULT_TAG, ImageReference
+from app.domain.image_reference import ImageReference
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
@@ -131,11 +131,4 @@ def _labels(container: Container) -> dict[str, str]:
 
 
 def _name(spec: CommitSpec) -> ImageReference | None:
-    if not spec.repository:
-        return None
-    reference = image_reference.parse(spec.repository)
-    if reference.digest:
-        raise InvalidParameter("refusing to create a tag with a digest reference")
-    if spec.tag and not image_reference.TAG.fullmatch(spec.tag):
-        raise InvalidParameter("invalid tag format")
-    return ImageReference(reference.host, reference.path, spec.tag or reference.tag or DEFAULT_TAG)
+    return image_reference.tagged(spec.repository, spec.tag) if spec.repository else None

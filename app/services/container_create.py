@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.domain import link, names, package
-from app.domain.account import Account
+from app.domain.account import Account, over_quota
 from app.domain.container import Container
 from app.domain.link import Link
 from app.domain.network import Network, Place
@@ -19,11 +19,11 @@ from app.domain.policy import check_working_dir
 from app.domain.spec import ContainerSpec, Endpoint
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
+from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Unavailable
 from app.placement import scheduler
 from app.services import container_body, container_volumes
 from app.services.container_body import Resolved
-from app.services.container_endpoints import Endpoints, check_address, free_address
+from app.services.container_endpoints import Endpoints, check_address, free_address, link_target
 from app.services.container_sync import ContainerSync, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
@@ -99,13 +99,15 @@ class ContainerCreate:
     @staticmethod
     def _package(tx: Transaction, spec: ContainerSpec) -> Package:
         wanted = spec.resources
-        return package.choose(
+        chosen = package.choose(
             packages.list_active(tx),
             label=wanted.package,
             memory=wanted.memory,
             nano_cpus=wanted.asked_nano_cpus,
             disk=wanted.storage_size,
         )
+        package.check_swap(chosen, wanted.memory, wanted.memory_swap)
+        return chosen
 
     @staticmethod
     def _referred(tx: Transaction, account: Account, spec: ContainerSpec) -> dict[str, Container]:
@@ -155,7 +157,7 @@ class ContainerCreate:
             ready = network if network.ready else self._networks.ready(network, node)
             links = [*endpoint.links, *(spec.links if network.uuid == main.uuid else ())]
             with self._store.autocommit() as tx:
-                to = {alias: self._link_target(tx, account, target).id for target, alias in links}
+                to = {alias: link_target(tx, account, target).id for target, alias in links}
             places.append(
                 Place(
                     ready,
@@ -178,20 +180,13 @@ class ContainerCreate:
             raise InvalidParameter(f"network {word} not found")
         return network
 
-    @staticmethod
-    def _link_target(tx: Transaction, account: Account, word: str) -> Container:
-        try:
-            return containers.get(tx, account.id, word)
-        except NotFound as error:
-            raise InvalidParameter(f"could not get container for {word}: {error.message}") from error
-
     def _links(self, tx: Transaction, account: Account, spec: ContainerSpec, places: list[Place]) -> list[Link]:
         """Links as Docker has them on the default network; on others a link is a name in the DNS alone."""
         if not spec.links or not places or not places[0].network.is_default:
             return []
         links = []
         for word, alias in spec.links:
-            target = self._link_target(tx, account, word)
+            target = link_target(tx, account, word)
             theirs = {p.network.uuid: p for p in endpoints.of_container(tx, target.id)}
             place = theirs.get(places[0].network.uuid)
             if place is None:
@@ -216,7 +211,8 @@ class ContainerCreate:
         limits = container_body.size(spec, chosen, node)
         with self._store.begin() as tx:
             if not accounts.reserve(tx, account.id, limits.memory, limits.nano_cpus):
-                raise self._over_quota(tx, account, limits.memory, limits.nano_cpus)
+                now = accounts.find_by_login(tx, account.login) or account
+                raise over_quota(now, limits.memory, limits.nano_cpus, containers=1)
             container_id = uuid.hex + secrets.token_hex(16)
             taken = container_volumes.take(tx, account, spec, node, container_id)
             # The account's row is locked: nobody else takes an address meanwhile.
@@ -268,22 +264,6 @@ class ContainerCreate:
         if not place.network.is_default:
             return place
         return replace(place, ipv4=free_address(place.network, endpoints.addresses(tx, place.network.uuid)))
-
-    @staticmethod
-    def _over_quota(tx: Transaction, account: Account, memory: int, nano_cpus: int) -> Forbidden:
-        now = accounts.find_by_login(tx, account.login) or account
-        if now.used_containers + 1 > now.max_containers:
-            return Forbidden(f"quota exceeded: containers {now.used_containers} of {now.max_containers}")
-        if now.used_memory + memory > now.max_memory:
-            mib = 1 << 20
-            return Forbidden(
-                f"quota exceeded: memory {now.used_memory // mib} MiB of {now.max_memory // mib} MiB, "
-                f"{memory // mib} MiB more wanted"
-            )
-        return Forbidden(
-            f"quota exceeded: cpus {now.used_nano_cpus / 1e9:g} of {now.max_nano_cpus / 1e9:g}, "
-            f"{nano_cpus / 1e9:g} more wanted"
-        )
 
     def _name_taken(self, account: Account, name: str) -> Conflict:
         with self._store.autocommit() as tx:

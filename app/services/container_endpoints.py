@@ -168,6 +168,14 @@ class Endpoints:
                 raise Internal(f"Cannot link to a non running container: /{seen.name} AS /{container.name}/{alias}")
 
 
+def link_target(tx: Transaction, account: Account, word: str) -> Container:
+    """The container that a link names. Raises InvalidParameter: a 404 would speak of what has the link."""
+    try:
+        return containers.get(tx, account.id, word)
+    except NotFound as error:
+        raise InvalidParameter(f"could not get container for {word}: {error.message}") from error
+
+
 def check_address(network: Network, ipv4: str, ipv6: str) -> None:
     """Whether an address that a tenant chose can be one of the network's. Raises InvalidParameter."""
     if (ipv4 or ipv6) and network.is_default:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from uuid import UUID
 
-from app.domain import container_state, names
+from app.domain import container_state, event, names
 from app.domain.account import Account
 from app.domain.container import Container
 from app.domain.container_state import Command, ContainerState
@@ -18,7 +18,7 @@ from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Un
 from app.services.container_endpoints import Endpoints
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
-from app.store import containers
+from app.store import containers, events
 from app.store.containers import PortTaken
 from app.store.session import Store, UniqueViolation
 
@@ -87,18 +87,21 @@ class ContainerLifecycle:
         """The name is ours alone; the engine learns it as a DNS name of the container's network."""
         if not new_name:
             raise InvalidParameter("Neither old nor new names may be empty")
-        try:
-            new_name = names.check_container_name(new_name)
-        except InvalidParameter as error:
-            raise InvalidParameter(f"Error when allocating new name: {error.message}") from error
         with self._store.autocommit() as tx:
             container = containers.get(tx, account.id, id_or_name)
+        try:
+            new_name = names.check_container_name(f"/{new_name.removeprefix('/')}")
+        except InvalidParameter as error:
+            raise InvalidParameter(f"Error when allocating new name: {error.message}") from error
         if container.name == new_name:
             raise InvalidParameter("Renaming a container with the same name as its current name")
         try:
             with self._store.begin() as tx:
                 containers.rename(tx, container, new_name)
                 operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
+                about = {"image": container.image, "name": new_name, "oldName": f"/{container.name}"}
+                about = _labels(container) | about
+                events.append(tx, event.ours(account.id, "container", "rename", container.id, about))
         except UniqueViolation as violation:
             with self._store.autocommit() as tx:
                 owner = containers.find_name_owner(tx, account.id, new_name)
@@ -195,31 +198,20 @@ class ContainerLifecycle:
             call()
             self._sync.refresh(container.id, also=lambda tx: self._intents.done(tx, operation_id))
 
-    @contextlib.contextmanager
-    def _ending(self, container: Container, operation_id: UUID) -> Iterator[None]:
-        """Around an engine call: however it fails, its operation ends undone or is left to an observer."""
-        try:
-            yield
-        except Unavailable:
-            self._intents.abandon(operation_id)
-            raise
-        except Error as error:
-            self._record_refusal(container, operation_id, error)
-            raise reworded(error, engine_words(container)) from error
-        except BaseException:
-            self._intents.abandon(operation_id)
-            raise
+    def _ending(self, container: Container, operation_id: UUID) -> AbstractContextManager[None]:
+        """Around an engine call: where the engine says no, the row is made what the engine says."""
 
-    def _record_refusal(self, container: Container, operation_id: UUID, error: Error) -> None:
-        """The engine said no: the row is made what the engine says, now or by an observer."""
-        try:
+        def refused(error: Error) -> None:
             self._sync.refresh(container.id, also=lambda tx: self._intents.undone(tx, operation_id, error.message))
-        except BaseException as failure:
-            self._intents.abandon(operation_id)
-            if not isinstance(failure, Error):
-                raise
+
+        return self._intents.ending(operation_id, engine_words(container), refused)
 
     @staticmethod
     def _check_seconds(seconds: int | None) -> None:
         if seconds is not None and not -1 <= seconds <= LONGEST_STOP:
             raise InvalidParameter(f"the stop timeout must be between 0 and {LONGEST_STOP} seconds")
+
+
+def _labels(container: Container) -> dict[str, str]:
+    config = (container.inspect or {}).get("Config") or {}
+    return dict(config.get("Labels") or {})

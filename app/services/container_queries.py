@@ -73,7 +73,7 @@ class ContainerQueries:
         for node in up:
             try:
                 for seen in self._fleet.on(node).list_containers(labels, size=True):
-                    sizes[seen["Labels"]["sdc.container"]] = {
+                    sizes[seen["Labels"].get("sdc.container", "")] = {
                         "SizeRw": seen.get("SizeRw", 0),
                         "SizeRootFs": seen.get("SizeRootFs", 0),
                     }
@@ -100,7 +100,7 @@ class ContainerQueries:
             seen = self._fleet.on(node).inspect_container(container.engine_name, size=size, timeout=INSPECT_SECONDS)
         except NotFound:
             self._sync.refresh(container.id)
-            with self._store.begin() as tx:
+            with self._store.autocommit() as tx:
                 fresh = containers.find_by_id(tx, container.id)
             if fresh is None or fresh.inspect is None:
                 raise NotFound(f"No such container: {id_or_name}") from None

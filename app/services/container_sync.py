@@ -12,6 +12,8 @@ from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from app.domain import container_view, event
 from app.domain.container import Container
 from app.domain.container_state import ACTIVE, ContainerState
@@ -20,14 +22,17 @@ from app.domain.durations import parse_go_time
 from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
-from app.errors import NotFound, Unavailable
+from app.errors import Error, NotFound, Unavailable
 from app.store import accounts, addresses, containers, events, operations
 from app.store import volumes as store_volumes
 from app.store.session import Store, Transaction
 
+log = structlog.get_logger()
+
 Also = Callable[[Transaction], object]
 
 ATTEMPTS = 20
+_AT_REST = frozenset({ContainerState.CREATING, ContainerState.CREATED, ContainerState.EXITED})
 
 
 class ContainerSync:
@@ -72,6 +77,18 @@ class ContainerSync:
             return replace(container, version=container.version + 1, **known)
         raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
 
+    def try_refresh(self, container_id: str) -> None:
+        """For one who goes through many: an engine may fail at one, and the others are to be looked at all the same.
+
+        Raises Unavailable where the node is away.
+        """
+        try:
+            self.refresh(container_id)
+        except Unavailable:
+            raise
+        except Error as error:
+            log.warning("a container cannot be read", container=container_id, error=error.message)
+
     @staticmethod
     def _values(container: Container, seen: dict[str, Any], words: Words) -> dict[str, Any]:
         view = container_view.inspect(container, seen, words)
@@ -101,7 +118,10 @@ class ContainerSync:
             for name, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items()
             if name.startswith("n-")
         }
-        addresses.record(tx, container.id, joined)
+        # What a row at rest says is written down already: it has no address, and no port but those of a start.
+        rests = container.state in _AT_REST
+        if not rests or any(address or mac for address, mac in joined.values()):
+            addresses.record(tx, container.id, joined)
         held: set[tuple[str, int, int]] = set()
         if seen["State"]["Status"] in ACTIVE:
             for key, bindings in (seen["NetworkSettings"].get("Ports") or {}).items():
@@ -110,7 +130,8 @@ class ContainerSync:
         # In one order everywhere, so that two who want the same ports wait instead of blocking each other.
         for protocol, host_port, port in sorted(held):
             containers.hold_port(tx, container.node_id, protocol, host_port, container.id, port)
-        containers.release_ports(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
+        if not rests or held or container.spec.get("Ports"):
+            containers.release_ports(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
 
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain import limits, package
-from app.domain.account import Account
+from app.domain.account import Account, over_quota
 from app.domain.container import Container
 from app.domain.container_state import COMMANDS, Command, refuse
 from app.domain.limits import Limits
@@ -19,9 +19,9 @@ from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.package import Package
 from app.domain.policy import Rules, UpdateSpec, settle_update
-from app.engine.errors import reworded, scrub
+from app.engine.errors import scrub
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Forbidden, NotFound, Unavailable
+from app.errors import Conflict, Error, NotFound
 from app.services.container_call import find, in_tenant_words
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.intent import Intents
@@ -50,6 +50,8 @@ class ContainerUpdate:
         now = limits.of(host)
         with self._store.autocommit() as tx:
             chosen = self._package(tx, container, spec, now)
+        memory = spec.resources.get("memory") or now.memory
+        package.check_swap(chosen, memory, spec.resources.get("memory_swap") or 0)
         body = limits.update_body(spec.resources, host, chosen.pids if chosen else self._rules.max_pids)
         if spec.restart_policy is not None:
             body["RestartPolicy"] = dict(spec.restart_policy)
@@ -57,19 +59,21 @@ class ContainerUpdate:
             return list(spec.warnings)
         wanted = limits.of({**host, **body})
         operation_id = self._reserve(account, container, now, wanted, chosen)
-        try:
+        words = engine_words(container)
+
+        def refused(error: Error) -> None:
+            settle(
+                self._fleet,
+                self._sync,
+                container,
+                node,
+                lambda tx: self._intents.undone(tx, operation_id, error.message),
+            )
+
+        with self._intents.ending(operation_id, words, refused):
             told = engine.update_container(container.engine_name, body)
             settle(self._fleet, self._sync, container, node, lambda tx: self._intents.done(tx, operation_id))
-        except Unavailable:
-            self._intents.abandon(operation_id)
-            raise
-        except Error as error:
-            self._undo(container, node, operation_id, error)
-            raise reworded(error, engine_words(container)) from error
-        except BaseException:
-            self._intents.abandon(operation_id)
-            raise
-        return [*spec.warnings, *(scrub(warning, engine_words(container)) for warning in told)]
+        return [*spec.warnings, *(scrub(warning, words) for warning in told)]
 
     def _check(self, container: Container) -> None:
         if Command.UPDATE in COMMANDS[container.state]:
@@ -114,7 +118,8 @@ class ContainerUpdate:
                 raise Conflict(f"Container {container.id} is just being updated")
             more = Limits(max(most.memory - held[0], 0), max(most.nano_cpus - held[1], 0))
             if not accounts.adjust(tx, account.id, more.memory, more.nano_cpus):
-                raise self._over_quota(tx, account, more)
+                now_used = accounts.find_by_login(tx, account.login) or account
+                raise over_quota(now_used, more.memory, more.nano_cpus)
             containers.set_size(
                 tx,
                 container.id,
@@ -123,34 +128,6 @@ class ContainerUpdate:
                 chosen.name if chosen else container.package,
             )
             return self._intents.open(tx, OperationKind.UPDATE, container)
-
-    @staticmethod
-    def _over_quota(tx: Transaction, account: Account, more: Limits) -> Forbidden:
-        now = accounts.find_by_login(tx, account.login) or account
-        mib = 1 << 20
-        if now.used_memory + more.memory > now.max_memory:
-            return Forbidden(
-                f"quota exceeded: memory {now.used_memory // mib} MiB of {now.max_memory // mib} MiB, "
-                f"{more.memory // mib} MiB more wanted"
-            )
-        return Forbidden(
-            f"quota exceeded: cpus {now.used_nano_cpus / 1e9:g} of {now.max_nano_cpus / 1e9:g}, "
-            f"{more.nano_cpus / 1e9:g} more wanted"
-        )
-
-    def _undo(self, container: Container, node: Node, operation_id: UUID, why: Error) -> None:
-        try:
-            settle(
-                self._fleet,
-                self._sync,
-                container,
-                node,
-                lambda tx: self._intents.undone(tx, operation_id, why.message),
-            )
-        except BaseException as failure:
-            self._intents.abandon(operation_id)
-            if not isinstance(failure, Error):
-                raise
 
 
 def settle(

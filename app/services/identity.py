@@ -11,22 +11,19 @@ without that signature. `triton profile docker-setup` makes such, so that the SS
 from __future__ import annotations
 
 import base64
-import hashlib
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 
+from app.domain import ssh_key
 from app.domain.account import Account
+from app.domain.certificate import is_for_docker
 from app.errors import Unauthorized
 from app.store import accounts
 from app.store.session import Store, Transaction
-
-_DIGESTS = {digest.name: digest for digest in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())}
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,7 @@ class Signature:
 
     def is_by(self, public_key: str) -> bool:
         """Whether the key of an authorized_keys line made it."""
-        key = serialization.load_ssh_public_key(public_key.encode())
-        try:
-            if isinstance(key, rsa.RSAPublicKey) and self.algorithm:
-                key.verify(self.data, self.signed, padding.PKCS1v15(), _DIGESTS[self.algorithm])
-            elif isinstance(key, ec.EllipticCurvePublicKey) and self.algorithm:
-                key.verify(self.data, self.signed, ec.ECDSA(_DIGESTS[self.algorithm]))
-            elif isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(self.data, self.signed)
-            else:
-                return False
-        except InvalidSignature:
-            return False
-        return True
+        return ssh_key.signed_by(public_key, self.data, self.signed, self.algorithm)
 
 
 @dataclass(frozen=True)
@@ -91,7 +76,9 @@ def read_certificate(pem: str, verify: str) -> Credential:
     login = str(common_names[0].value)
     if "\0" in login:
         raise Refused("the certificate's CN has a NUL character")
-    _check_strength(key)
+    weakness = ssh_key.weakness_of(key)
+    if weakness:
+        raise Refused(weakness)
     line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     serial = f"{certificate.serial_number:x}" if verify == "SUCCESS" else ""
     return Credential(login, fingerprint(line.decode()), serial, _signature(certificate))
@@ -102,25 +89,14 @@ def _signature(certificate: x509.Certificate) -> Signature | None:
     if certificate.issuer == certificate.subject:
         return None
     try:
-        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         algorithm = certificate.signature_hash_algorithm
-    except (x509.ExtensionNotFound, UnsupportedAlgorithm, ValueError):
+    except (UnsupportedAlgorithm, ValueError):
         return None
     digest = algorithm.name if algorithm else ""
-    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes or (digest and digest not in _DIGESTS):
+    signed = certificate.tbs_certificate_bytes
+    if not is_for_docker(signed) or (digest and digest not in ssh_key.DIGESTS):
         return None
-    return Signature(certificate.signature, certificate.tbs_certificate_bytes, digest)
-
-
-def _check_strength(key: object) -> None:
-    if isinstance(key, rsa.RSAPublicKey):
-        if not 2048 <= key.key_size <= 8192 or key.public_numbers().e < 3:
-            raise Refused("the RSA key is too short or too long")
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        if not isinstance(key.curve, _CURVES):
-            raise Refused("the key's curve is not accepted")
-    elif not isinstance(key, ed25519.Ed25519PublicKey):
-        raise Refused("the key's algorithm is not accepted")
+    return Signature(certificate.signature, signed, digest)
 
 
 def fingerprint(public_key: str) -> str:
@@ -130,7 +106,7 @@ def fingerprint(public_key: str) -> str:
         raise ValueError("not an OpenSSH public key")
     wire = base64.b64decode(words[1], validate=True)
     serialization.load_ssh_public_key(" ".join(words[:2]).encode())
-    return "SHA256:" + base64.b64encode(hashlib.sha256(wire).digest()).decode().rstrip("=")
+    return ssh_key.sha256_of(wire)
 
 
 class Identity:

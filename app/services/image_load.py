@@ -6,13 +6,13 @@ the request's; on the engine it comes under a name of ours, by which it is found
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 from app.domain import event, image_reference, image_view, progress
 from app.domain.account import Account
-from app.domain.image_reference import DEFAULT_TAG, ImageReference
+from app.domain.image_reference import ImageReference
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.client import Body
@@ -61,7 +61,7 @@ class ImageLoad:
 
     # -- load ----------------------------------------------------------------------------------------------------
 
-    def load(self, account: Account, chunks: Iterable[bytes], *, quiet: bool = True) -> Iterator[Json]:
+    def load(self, account: Account, chunks: Iterable[bytes], *, quiet: bool = True) -> Generator[Json, None, None]:
         """Take an archive, plain or compressed; its messages come once it has been read and checked to its end.
 
         Raises InvalidParameter and TooLarge for a bad archive, of which nothing is then recorded; Unavailable.
@@ -100,7 +100,7 @@ class ImageLoad:
         named: Sequence[tuple[ArchivedImage, list[ImageReference]]],
         begun: list[tuple[UUID, str]],
         quiet: bool,
-    ) -> Iterator[Json]:
+    ) -> Generator[Json, None, None]:
         shown: set[str] = set()
         try:
             with body:
@@ -226,14 +226,7 @@ def _imported(body: Body) -> str:
 def _import_name(repository: str, tag: str) -> ImageReference | None:
     if not repository:
         return None
-    reference = image_reference.parse(repository)
-    if reference.digest:
-        raise InvalidParameter("cannot import digest reference")
-    if tag:
-        if not image_reference.TAG.fullmatch(tag):
-            raise InvalidParameter("invalid tag format")
-        return ImageReference(reference.host, reference.path, tag)
-    return ImageReference(reference.host, reference.path, reference.tag or DEFAULT_TAG)
+    return image_reference.tagged(repository, tag, refusal="cannot import digest reference")
 
 
 def _check_changes(changes: Sequence[str]) -> None:
@@ -248,10 +241,7 @@ def _check_changes(changes: Sequence[str]) -> None:
 
 def _tag(name: str) -> ImageReference:
     """A name in an archive."""
-    reference = image_reference.parse(name)
-    if reference.digest:
-        raise InvalidParameter(f'invalid tag "{name[:128]}"')
-    return ImageReference(reference.host, reference.path, reference.tag or DEFAULT_TAG)
+    return image_reference.tagged(name, "", refusal=f'invalid tag "{name[:128]}"')
 
 
 def _line(text: str) -> Json:

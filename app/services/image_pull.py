@@ -13,7 +13,6 @@ the worse of what is said counts for both.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,8 +35,8 @@ from app.services.registries import Registries, Remote, pull_error
 from app.store import events, images, operations
 from app.store.session import Store, Transaction
 from app.stream import image_manifest, json_stream
-from app.stream.decompress import MAGIC_LENGTH, Budget, Decompressor, detect
 from app.stream.image_manifest import INDEXES, MANIFESTS, Blob, Config, Manifest, Platform
+from app.stream.layer_check import LayerCheck
 
 Json = dict[str, Any]
 
@@ -92,7 +91,7 @@ class ImagePull:
             raise NotFound(f"repository {remote.shown} not found: it has no tags")
         return tags
 
-    def _told(self, pulling: _Pulling, tags: list[str], first: _Looked) -> Iterator[Json]:
+    def _told(self, pulling: _Pulling, tags: list[str], first: _Looked) -> Generator[Json, None, None]:
         remote = pulling.remote
         news = False
         try:
@@ -185,8 +184,6 @@ class ImagePull:
         pulling.undo = detail
         with self._store.autocommit() as tx:
             had = images.layers_had(tx, account.id, config.diff_ids)
-            others = operations.details_pending(tx, node.id, OperationKind.PULL, account.id)
-        shared = {digest for detail in others for digest in detail.get("layers", ())}
         unproven = {
             layer.digest: (layer, plain)
             for layer, plain in zip(manifest.layers, config.diff_ids, strict=True)
@@ -199,6 +196,9 @@ class ImagePull:
                 plain_forms = dict(zip((layer.digest for layer in manifest.layers), config.diff_ids, strict=True))
                 with self._store.begin() as tx:
                     images.learn_blobs(tx, plain_forms)
+                    # Asked for at the end: a registry can keep an engine waiting until somebody else pulls.
+                    others = operations.details_beside(tx, pulling.operation)
+                shared = {digest for detail in others for digest in detail.get("layers", ())}
                 proven = {d for d in unproven if _short(d) in fetched - known and d not in shared}
                 unproven = {digest: pair for digest, pair in unproven.items() if digest not in proven}
         for layer, plain in unproven.values():
@@ -255,7 +255,7 @@ class ImagePull:
         """Have the registry send a layer, hash it, and throw it away."""
         with self._store.autocommit() as tx:
             known = images.find_plain(tx, layer.digest)
-        check = _LayerCheck(layer, plain, known)
+        check = LayerCheck(layer, plain, known)
         told = 0.0
         short = _short(layer.digest)
         try:
@@ -310,7 +310,7 @@ class _Pulling:
 class Pull:
     """The messages of a pull. Closing it early gives it up."""
 
-    def __init__(self, pulling: _Pulling, messages: Iterator[Json]) -> None:
+    def __init__(self, pulling: _Pulling, messages: Generator[Json, None, None]) -> None:
         self._pulling = pulling
         self._messages = messages
 
@@ -321,7 +321,7 @@ class Pull:
         return next(self._messages)
 
     def close(self) -> None:
-        self._messages.close()  # type: ignore[attr-defined]
+        self._messages.close()
         # A generator that never began does not end either.
         self._pulling.close()
 
@@ -354,64 +354,6 @@ def _look(registry: Registry, remote: Remote, wanted: str, platform: Platform) -
         raise NotImplemented(f"images of manifest type {found.media_type[:100]!r} are not supported")
     name = f"{remote.repository}@{found.digest}"
     return _Looked(wanted, digest, found.digest, image_manifest.manifest(found.content), name)
-
-
-class _LayerCheck:
-    """That a blob is the one of its digest, and its plain form the one that the configuration names."""
-
-    def __init__(self, layer: Blob, plain: str, known: str | None) -> None:
-        if known is not None and known != plain:
-            raise InvalidParameter("the image's configuration names other layers than its manifest")
-        self.size = 0
-        self._layer = layer
-        self._plain = plain
-        self._sealed = hashlib.sha256()
-        #: What the plain form is need not be found out twice.
-        self._known = known is not None
-        self._open = hashlib.sha256()
-        self._gzip: Decompressor | None = None
-        self._start: bytes | None = b""
-
-    def update(self, block: bytes) -> None:
-        self.size += len(block)
-        if self.size > self._layer.size:
-            raise InvalidParameter(f"the registry sent more than the {self._layer.size} bytes of {self._layer.digest}")
-        self._sealed.update(block)
-        if self._known:
-            return
-        if self._start is not None:
-            self._start += block
-            if len(self._start) < MAGIC_LENGTH:
-                return
-            block = self._begin()
-        self._take(block)
-
-    def _begin(self) -> bytes:
-        start, self._start = self._start or b"", None
-        kind = detect(start)
-        if kind == "gzip":
-            self._gzip = Decompressor("gzip", Budget())
-        elif kind:
-            raise NotImplemented(f"a layer compressed with {kind} cannot be checked here; use gzip")
-        return start
-
-    def _take(self, block: bytes) -> None:
-        if self._gzip is None:
-            self._open.update(block)
-        else:
-            for piece in self._gzip.feed(block):
-                self._open.update(piece)
-
-    def finish(self) -> None:
-        if f"sha256:{self._sealed.hexdigest()}" != self._layer.digest:
-            raise Internal(f"filesystem layer verification failed for digest {self._layer.digest}")
-        if not self._known:
-            if self._start is not None:
-                self._take(self._begin())
-            if self._gzip is not None:
-                self._gzip.finish()
-            if f"sha256:{self._open.hexdigest()}" != self._plain:
-                raise InvalidParameter("the image's configuration names other layers than its manifest")
 
 
 def _in_words(remote: Remote, error: Error) -> Error:

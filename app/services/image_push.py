@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from app.domain.account import Account
 from app.domain.image_reference import ImageReference
 from app.domain.node import Node
 from app.domain.operation import OperationKind
-from app.engine.client import Body
 from app.engine.engine import Engine
 from app.engine.fleet import Fleet
 from app.errors import Error, InvalidParameter, NotFound, Unavailable
@@ -45,19 +44,19 @@ class ImagePush:
         self._registries = registries
         self._content = content
 
-    def push(self, account: Account, name: str, tag: str, *, auth: Mapping[str, str]) -> Push:
+    def push(self, account: Account, name: str, tag: str, *, auth: Mapping[str, str]) -> Generator[Json, None, None]:
         """Start a push of one tag, or of all tags of a repository. `auth` has the fields of an AuthConfig.
 
-        Raises InvalidParameter, Forbidden. What goes wrong later is a message, as with dockerd.
+        What comes are its messages; closing it ends the push on the engine. Raises InvalidParameter, Forbidden. What
+        goes wrong later is a message, as with dockerd.
         """
         reference = image_reference.parse(f"{name}:{tag}" if tag else name)
         if reference.digest:
             raise InvalidParameter("cannot push a digest reference")
         remote = self._registries.remote(account, reference, auth)
-        pushing = _Pushing()
-        return Push(pushing, self._told(account, remote, pushing))
+        return self._told(account, remote)
 
-    def _told(self, account: Account, remote: Remote, pushing: _Pushing) -> Iterator[Json]:
+    def _told(self, account: Account, remote: Remote) -> Generator[Json, None, None]:
         shown = remote.shown
         yield {"status": f"The push refers to repository [{shown.repository}]"}
         try:
@@ -67,13 +66,11 @@ class ImagePush:
             if not wanted:
                 raise NotFound(f"An image does not exist locally with the tag: {shown.familiar_repository}")
             for tag, image_id in wanted:
-                yield from self._one(account, remote, tag, image_id, pushing)
+                yield from self._one(account, remote, tag, image_id)
         except Error as error:
             yield json_stream.error(remote.words(error.message))
-        finally:
-            pushing.close()
 
-    def _one(self, account: Account, remote: Remote, tag: str, image_id: str, pushing: _Pushing) -> Iterator[Json]:
+    def _one(self, account: Account, remote: Remote, tag: str, image_id: str) -> Iterator[Json]:
         node = self._content.holder([image_id])
         engine = self._fleet.on(node)
         name = f"{remote.repository}:{tag}"
@@ -87,18 +84,16 @@ class ImagePush:
                 operations.set_detail(tx, operation, {"name": name, "before": before})
             self._content.keep(engine, image_id)
             engine.tag_image(image_id, remote.repository, tag)
-            body = engine.push_image(remote.repository, tag, auth=remote.auth_header)
-            pushing.body = body
-            for message in body.messages():
-                if "error" in message or "errorDetail" in message:
-                    yield json_stream.error(remote.words(str(message.get("error") or "the push failed")))
-                    return
-                shown = _shown(message)
-                if shown is not None:
-                    digest = shown.get("aux", {}).get("Digest", digest)
-                    yield shown
+            with engine.push_image(remote.repository, tag, auth=remote.auth_header) as body:
+                for message in body.messages():
+                    if "error" in message or "errorDetail" in message:
+                        yield json_stream.error(remote.words(str(message.get("error") or "the push failed")))
+                        return
+                    shown = _shown(message)
+                    if shown is not None:
+                        digest = shown.get("aux", {}).get("Digest", digest)
+                        yield shown
         finally:
-            pushing.close()
             self._end(account, remote.shown, engine, operation, (name, before), (tag, digest, image_id))
 
     @staticmethod
@@ -144,35 +139,6 @@ class ImagePush:
         except BaseException:
             self._intents.abandon(operation)
             raise
-
-
-class _Pushing:
-    """The stream of a push that is under way. Closing it ends the push on the engine."""
-
-    def __init__(self) -> None:
-        self.body: Body | None = None
-
-    def close(self) -> None:
-        if self.body is not None:
-            self.body.close()
-            self.body = None
-
-
-class Push:
-    """The messages of a push. Closing it early gives it up."""
-
-    def __init__(self, pushing: _Pushing, messages: Iterator[Json]) -> None:
-        self._pushing = pushing
-        self._messages = messages
-
-    def __iter__(self) -> Iterator[Json]:
-        return self
-
-    def __next__(self) -> Json:
-        return next(self._messages)
-
-    def close(self) -> None:
-        self._messages.close()  # type: ignore[attr-defined]
 
 
 def _shown(message: Json) -> Json | None:

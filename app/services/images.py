@@ -11,8 +11,6 @@ from typing import Any
 from app.domain import event, image_filter, image_layers, image_reference, image_view
 from app.domain.account import Account
 from app.domain.image_filter import Candidate, Filters
-from app.domain.image_reference import DEFAULT_TAG, ImageReference
-from app.errors import InvalidParameter
 from app.services.image_history import ImageHistory
 from app.store import events, images
 from app.store.session import Store
@@ -29,7 +27,7 @@ class Images:
     def list(self, account: Account, *, everything: bool, filters: Filters, shared_size: bool = False) -> Listing:
         """The array of GET /images/json at API 1.44, newest first. Raises InvalidParameter, NotFound."""
         image_filter.check(filters)
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             mine = images.list_mine(tx, account.id)
             parents = {image.inspect.get("Parent") for image in mine}
             candidates = [Candidate(i.inspect, i.tags, i.digests, i.id in parents) for i in mine]
@@ -48,7 +46,7 @@ class Images:
 
     def inspect(self, account: Account, name: str) -> Json:
         """The answer of GET /images/{name}/json at API 1.44. Raises NotFound, InvalidParameter."""
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             image = images.resolve(tx, account.id, name)
         return image_view.inspect(image.inspect, tags=image.tags, digests=image.digests, named_at=image.named_at)
 
@@ -58,19 +56,9 @@ class Images:
 
     def tag(self, account: Account, name: str, repository: str, tag: str) -> None:
         """Give an image another name, which may have meant another one. Raises NotFound, InvalidParameter."""
-        reference = _new_name(repository, tag)
+        reference = image_reference.tagged(repository, tag)
         with self._store.begin() as tx:
             image = images.resolve(tx, account.id, name)
             images.set_name(tx, account.id, reference.repository, reference.tag, image.id)
             attributes = {**(image_view.labels(image.inspect) or {}), "name": str(reference)}
             events.append(tx, event.ours(account.id, "image", "tag", image.id, attributes))
-
-
-def _new_name(repository: str, tag: str) -> ImageReference:
-    """Both parameters of a tag: `tag` wins over one in the repository, as in dockerd."""
-    reference = image_reference.parse(repository)
-    if reference.digest:
-        raise InvalidParameter("refusing to create a tag with a digest reference")
-    if tag and not image_reference.TAG.fullmatch(tag):
-        raise InvalidParameter("invalid tag format")
-    return ImageReference(reference.host, reference.path, tag or reference.tag or DEFAULT_TAG)

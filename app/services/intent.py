@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 from app.domain.container import Container
 from app.domain.operation import OperationKind, OperationState
+from app.engine.errors import reworded
+from app.errors import Error, Unavailable
 from app.services.process import Process
 from app.store import operations
 from app.store.session import Transaction
@@ -49,6 +53,32 @@ class Intents:
 
     def undone(self, tx: Transaction, operation_id: UUID, why: str) -> None:
         operations.end(tx, operation_id, self._process.id, OperationState.UNDONE, why)
+
+    @contextlib.contextmanager
+    def ending(
+        self, operation_id: UUID, words: Mapping[str, str], refused: Callable[[Error], object]
+    ) -> Iterator[None]:
+        """Around an engine call and its record: however they fail, the operation ends, or is left to an observer.
+
+        `refused` is called with what the engine refuses, and ends the operation undone. Raises that in the tenant's
+        `words`, and Unavailable as it comes: how such a call ended cannot be known now.
+        """
+        try:
+            yield
+        except Unavailable:
+            self.abandon(operation_id)
+            raise
+        except Error as error:
+            try:
+                refused(error)
+            except BaseException as failure:
+                self.abandon(operation_id)
+                if not isinstance(failure, Error):
+                    raise
+            raise reworded(error, words) from error
+        except BaseException:
+            self.abandon(operation_id)
+            raise
 
     def abandon(self, operation_id: UUID) -> None:
         """Leave it to an observer: how it ended cannot be known now."""

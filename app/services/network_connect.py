@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from uuid import UUID
 
@@ -14,16 +14,15 @@ from app.domain.network import DEFAULT, UNMADE, Network, Place
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.spec import Endpoint
-from app.engine.errors import reworded
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
-from app.services.container_endpoints import Endpoints, check_address, free_address
+from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound
+from app.services.container_endpoints import Endpoints, check_address, free_address, link_target
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.intent import Intents
 from app.services.network_queries import mine
 from app.services.networks import Networks
 from app.store import accounts, containers, endpoints, networks
-from app.store.session import Store, Transaction
+from app.store.session import Store
 
 _PRIVATE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
 _SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
@@ -67,7 +66,8 @@ class NetworkConnect:
         before = None
         with self._store.begin() as tx:
             accounts.lock(tx, account.id)
-            place = Place(network, endpoint.ipv4, "", endpoint.aliases, self._links(tx, account, endpoint))
+            links = tuple((link_target(tx, account, word).id, alias) for word, alias in endpoint.links)
+            place = Place(network, endpoint.ipv4, "", endpoint.aliases, links)
             known = {p.network.uuid: p for p in endpoints.of_container(tx, container.id)}
             if network.uuid in known:
                 if container.state in ACTIVE:
@@ -140,16 +140,6 @@ class NetworkConnect:
         if mode.startswith("container:"):
             raise InvalidParameter(_SHARED)
 
-    def _links(self, tx: Transaction, account: Account, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-        links = []
-        for word, alias in endpoint.links:
-            try:
-                links.append((containers.get(tx, account.id, word).id, alias))
-            except NotFound as error:
-                raise InvalidParameter(f"could not get container for {word}: {error.message}") from error
-        return tuple(links)
-
-    @contextlib.contextmanager
     def _ending(
         self,
         container: Container,
@@ -157,27 +147,21 @@ class NetworkConnect:
         network: Network | None,
         joined: Place | None,
         before: Place | None,
-    ) -> Iterator[None]:
-        """However the engine call fails, the row says what is on the engine, or an observer will see to it."""
-        try:
-            yield
-        except Unavailable:
-            self._intents.abandon(operation_id)
-            raise
-        except Error as error:
+    ) -> AbstractContextManager[None]:
+        """Around the engine call: where it is refused, the row says again what is on the engine."""
+
+        def refused(error: Error) -> None:
             with self._store.begin() as tx:
                 if network is not None and joined is not None:
                     endpoints.remove(tx, container.id, network.uuid)
                     if before is not None:
                         endpoints.add(tx, container.id, before, reserved=network.is_default)
                 self._intents.undone(tx, operation_id, error.message)
-            words = engine_words(container)
-            if network is not None:
-                words[network.engine_name] = network.name
-            raise reworded(error, words) from error
-        except BaseException:
-            self._intents.abandon(operation_id)
-            raise
+
+        words = engine_words(container)
+        if network is not None:
+            words[network.engine_name] = network.name
+        return self._intents.ending(operation_id, words, refused)
 
 
 def settle(store: Store, fleet: Fleet, container: Container, node: Node, network_uuid: UUID) -> None:

@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 
 from app.domain import resync
+from app.domain.container import engine_name
 from app.domain.container_state import ContainerState
 from app.domain.container_view import LABEL_PREFIX
 from app.domain.durations import parse_go_time
@@ -27,7 +28,7 @@ from app.domain.node import Node
 from app.domain.resync import Told
 from app.engine.client import Body
 from app.engine.engine import Engine
-from app.errors import Error, Unavailable
+from app.errors import Unavailable
 from app.services.container_sync import ContainerSync
 from app.store import containers, events, nodes, operations, told
 from app.store.session import Store, Transaction
@@ -130,12 +131,7 @@ class NodeEvents:
         self._names.update(gone)
         self._names.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
         for container_id in behind(messages, {container_id: row.state for container_id, row in rows.items()}):
-            try:
-                self._sync.refresh(container_id)
-            except Unavailable:
-                raise
-            except Error as error:
-                log.warning("a container cannot be read", container=container_id, error=error.message)
+            self._sync.try_refresh(container_id)
 
     @staticmethod
     def _append(tx: Transaction, node: Node, found: list[Event]) -> None:
@@ -200,7 +196,7 @@ class NodeEvents:
             message["Type"] == "container"
             and verb(message) in CONTAINER_ACTIONS
             and attributes.get("sdc.fleet") == self._fleet_name
-            and bool(_container_id(message))
+            and attributes.get("name") == engine_name(_container_id(message)) != ""
         )
 
     def _is_told(self, message: Json) -> bool:

@@ -5,9 +5,15 @@ more. What each kind needs is idempotent, so a recovery that is interrupted is s
 
 * create: undone. The client never had its answer; engine object, row, quota and new volumes go.
 * remove: finished. It was promised to nobody that it would stay.
-* start, stop, restart, kill: the engine has done it or not; the row is made what the engine says.
+* start, stop, restart, kill, pause, unpause, update: the engine has done it or not; the row is made what the engine
+  says, and after an update the account's use too.
+* commit: undone; the step between goes from the engine.
+* volume-create: undone. volume-remove: finished; it was gone for its account already.
 * rename: the name is changed already; the network's DNS is brought after it.
-* network: made ready.
+* network: the default one is made ready, another one undone; network remove: finished, or kept where it is in use.
+* connect, disconnect: the row is made what the engine says.
+* pull, load, import, build: undone; what has come to the engine is nobody's, and is dropped.
+* push: the name that it took on the engine is given back.
 
 `sweep` looks the other way round: engine objects with our fleet's label that no row knows, left by an engine call that
 outlived its process. Objects without our label are never touched.
@@ -20,16 +26,22 @@ from uuid import UUID
 
 import structlog
 
+from app.domain.container import engine_name
 from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.node import Node
 from app.domain.operation import Operation, OperationKind, OperationState
 from app.engine.fleet import Fleet
 from app.errors import Error, Unavailable
+from app.services import network_connect, network_create, network_remove
+from app.services import volumes as volume_operations
 from app.services.container_create import undo_create
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_sync import ContainerSync, forget
+from app.services.container_update import settle
+from app.services.image_content import ImageContent
 from app.services.networks import Networks
 from app.services.process import SILENT_SECONDS, Process
+from app.services.volume_sweep import VolumeSweep
 from app.store import containers, networks, nodes, operations, processes
 from app.store.session import Store, Transaction
 
@@ -46,6 +58,7 @@ class Recovery:
         lifecycle: ContainerLifecycle,
         account_networks: Networks,
         fleet_name: str,
+        content: ImageContent,
     ) -> None:
         self._store = store
         self._fleet = fleet
@@ -54,6 +67,8 @@ class Recovery:
         self._lifecycle = lifecycle
         self._networks = account_networks
         self._fleet_name = fleet_name
+        self._content = content
+        self._volumes = VolumeSweep(store, fleet, fleet_name)
 
     def run(self) -> None:
         """Take over abandoned operations and end them. What cannot be ended now is tried again at the next run."""
@@ -78,10 +93,26 @@ class Recovery:
         match operation.kind:
             case OperationKind.NETWORK:
                 self._end_network(operation, node)
+            case OperationKind.NETWORK_REMOVE:
+                self._end_network_removal(operation)
+            case (
+                OperationKind.PULL
+                | OperationKind.LOAD
+                | OperationKind.IMPORT
+                | OperationKind.BUILD
+                | OperationKind.PUSH
+            ):
+                self._content.recover(operation, node, self._process)
+            case OperationKind.COMMIT:
+                # What it brought in a second step is an operation of its own.
+                self._content.unname(self._fleet.on(node), operation.detail["names"])
+                with self._store.begin() as tx:
+                    operations.end(tx, operation.id, self._process.id, OperationState.UNDONE, "its process died")
+            case OperationKind.VOLUME_CREATE | OperationKind.VOLUME_REMOVE:
+                volume_operations.recover(self._store, self._fleet, self._process, node, operation)
             case OperationKind.CREATE:
-                new_volumes = [UUID(volume) for volume in operation.detail.get("volumes", [])]
                 if container is None or container.state is ContainerState.CREATING:
-                    undo_create(self._store, self._fleet, node, operation.target, new_volumes)
+                    undo_create(self._store, self._fleet, node, operation.target, operation.detail)
                 with self._store.begin() as tx:
                     operations.end(tx, operation.id, self._process.id, OperationState.UNDONE, "its process died")
             case _ if container is None:
@@ -100,6 +131,12 @@ class Recovery:
                 with self._store.begin() as tx:
                     forget(tx, container, volumes=volumes)
                     operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+            case OperationKind.CONNECT | OperationKind.DISCONNECT:
+                if operation.detail["uuid"]:
+                    network_connect.settle(self._store, self._fleet, container, node, UUID(operation.detail["uuid"]))
+                self._sync.refresh(container.id, also=self._ending(operation))
+            case OperationKind.UPDATE:
+                settle(self._fleet, self._sync, container, node, self._ending(operation))
             case OperationKind.RENAME:
                 self._lifecycle.announce_name(container.id)
                 self._sync.refresh(container.id, also=self._ending(operation))
@@ -121,12 +158,36 @@ class Recovery:
     def _end_network(self, operation: Operation, node: Node) -> None:
         with self._store.begin() as tx:
             network = networks.get_by_uuid(tx, UUID(operation.detail["uuid"]))
+        if network is not None and operation.detail.get("undo") and not network.ready:
+            # Nobody was told of it.
+            network_create.undo_create(self._store, self._fleet, network, node)
+            with self._store.begin() as tx:
+                operations.end(tx, operation.id, self._process.id, OperationState.UNDONE, "its process died")
+            return
         if network is not None:
             self._networks.make(network, node)
         with self._store.begin() as tx:
             if network is not None:
                 networks.set_ready(tx, network.uuid)
             operations.end(tx, operation.id, self._process.id, OperationState.DONE)
+
+    def _end_network_removal(self, operation: Operation) -> None:
+        with self._store.begin() as tx:
+            network = networks.get_by_uuid(tx, UUID(operation.detail["uuid"]))
+        state, kept = OperationState.DONE, False
+        if network is not None:
+            try:
+                network_remove.carry_out_removal(self._store, self._fleet, network)
+            except Unavailable:
+                raise
+            except Error:
+                state, kept = OperationState.UNDONE, True
+        with self._store.begin() as tx:
+            if kept and network is not None:
+                networks.set_removing(tx, network.uuid, False)
+            elif network is not None:
+                network_remove.forget(tx, network)
+            operations.end(tx, operation.id, self._process.id, state)
 
     def sweep(self, node: Node, *, after_gap: bool = False) -> None:
         """Compare a node's containers with our rows, both ways. Raises Unavailable where the node is away.
@@ -139,7 +200,12 @@ class Recovery:
         listed = self._fleet.on(node).list_containers([f"sdc.fleet={self._fleet_name}"])
         with self._store.begin() as tx:
             after = containers.ids_on_node(tx, node.id)
-        on_engine = {entry["Labels"]["sdc.container"]: entry for entry in listed if "sdc.container" in entry["Labels"]}
+        on_engine = {
+            container_id: entry
+            for entry in listed
+            if (name := engine_name(container_id := entry["Labels"].get("sdc.container", "")))
+            and f"/{name}" in entry["Names"]
+        }
         for container_id, entry in on_engine.items():
             if container_id not in after and container_id not in before:
                 self._remove_stray(node, container_id, entry)
@@ -149,16 +215,9 @@ class Recovery:
             if state is ContainerState.CREATING or known_lost or container_id not in before:
                 continue
             if seen is None or seen["State"] != state or (after_gap and state in ACTIVE):
-                self._refresh(container_id)
-
-    def _refresh(self, container_id: str) -> None:
-        try:
-            self._sync.refresh(container_id)
-        except Unavailable:
-            raise
-        except Error as error:
-            # An engine may fail at one container; the others are to be looked at all the same.
-            log.warning("a container cannot be read", container=container_id, error=error.message)
+                self._sync.try_refresh(container_id)
+        self._volumes.sweep(node)
+        self._content.drop_unreferenced(node)
 
     def _remove_stray(self, node: Node, container_id: str, entry: dict) -> None:
         """Remove an engine object only where its own create is known to be undone; others an operator must judge."""

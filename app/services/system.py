@@ -26,7 +26,7 @@ class System:
 
     def info(self, account: Account) -> Json:
         """GET /info at API 1.44: the account's own counts, and its quota as the machine's size."""
-        with self._store.begin() as tx:
+        with self._store.autocommit() as tx:
             states = containers.count_by_state(tx, account.id)
             image_count = images.count_mine(tx, account.id)
         total = sum(states.values())

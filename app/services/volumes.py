@@ -96,27 +96,19 @@ class Volumes:
 
     def _make(self, volume: Volume, node: Node, operation_id: UUID) -> None:
         labels = {"sdc.fleet": self._fleet_name, "sdc.account": str(volume.account_id), "sdc.op": str(operation_id)}
-        try:
+
+        def refused(error: Error) -> None:
+            undo_creation(self._store, self._fleet, node, volume.id)
+            with self._store.begin() as tx:
+                self._intents.undone(tx, operation_id, error.message)
+
+        with self._intents.ending(operation_id, {volume.engine_name: volume.name}, refused):
             self._fleet.on(node).create_volume(volume.engine_name, labels=labels, options=volume.options)
             with self._store.begin() as tx:
                 if not self._intents.done(tx, operation_id):
                     raise Unavailable("the request took too long and was undone", retry_after=1)
                 volumes.set_ready(tx, volume.id)
                 tell(tx, volume, "create")
-        except Unavailable:
-            self._intents.abandon(operation_id)
-            raise
-        except Error as error:
-            try:
-                undo_creation(self._store, self._fleet, node, volume.id)
-                with self._store.begin() as tx:
-                    self._intents.undone(tx, operation_id, error.message)
-            except Error:
-                self._intents.abandon(operation_id)
-            raise reworded(error, {volume.engine_name: volume.name}) from error
-        except BaseException:
-            self._intents.abandon(operation_id)
-            raise
 
     # -- remove --------------------------------------------------------------------------------------------------
 

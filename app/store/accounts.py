@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Row, bindparam, delete, func, insert, select, text, update
@@ -45,6 +46,14 @@ def find_by_key(tx: Transaction, login: str, fingerprint: str) -> Account | None
     return _account(row) if row else None
 
 
+def exists(tx: Transaction, account_id: UUID) -> bool:
+    return tx.execute(select(accounts.c.id).where(accounts.c.id == account_id)).first() is not None
+
+
+def created_at(tx: Transaction, account_id: UUID) -> datetime:
+    return tx.execute(select(accounts.c.created_at).where(accounts.c.id == account_id)).scalar_one()
+
+
 def list_all(tx: Transaction) -> list[Account]:
     return [_account(row) for row in tx.execute(select(*_COLUMNS).order_by(accounts.c.login))]
 
@@ -77,6 +86,20 @@ def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> b
     return tx.execute(statement, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}).rowcount == 1
 
 
+def adjust(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int, *, anyhow: bool = False) -> bool:
+    """Count more, or less, for a container that is counted already. False where the quota does not allow it; with
+    `anyhow` it is so already."""
+    statement = text(
+        """
+        UPDATE accounts SET used_memory = used_memory + :memory, used_nano_cpus = used_nano_cpus + :nano_cpus
+        WHERE id = :id AND (:anyhow OR ((:memory <= 0 OR used_memory + :memory <= max_memory)
+          AND (:nano_cpus <= 0 OR used_nano_cpus + :nano_cpus <= max_nano_cpus)))
+        """
+    )
+    values = {"id": account_id, "memory": memory, "nano_cpus": nano_cpus, "anyhow": anyhow}
+    return tx.execute(statement, values).rowcount == 1
+
+
 def lock(tx: Transaction, account_id: UUID) -> None:
     """Take the account's row ahead of its containers' rows, the order in which `reserve` and an insert take them."""
     tx.execute(text("SELECT FROM accounts WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
@@ -101,10 +124,11 @@ def add_key(tx: Transaction, account_id: UUID, name: str, fingerprint: str, publ
 
 
 def list_keys(tx: Transaction, account_id: UUID) -> list[AccountKey]:
+    keys = account_keys.c
     query = (
-        select(account_keys.c.id, account_keys.c.name, account_keys.c.fingerprint, account_keys.c.public_key)
-        .where(account_keys.c.account_id == account_id)
-        .order_by(account_keys.c.created_at)
+        select(keys.id, keys.name, keys.fingerprint, keys.public_key, keys.created_at)
+        .where(keys.account_id == account_id)
+        .order_by(keys.created_at)
     )
     return [AccountKey(*row) for row in tx.execute(query)]
 

@@ -14,11 +14,10 @@ from app.domain.container_filter import Candidate
 from app.domain.container_state import ContainerState
 from app.domain.container_view import Words
 from app.domain.node import Node
-from app.domain.volume import Volume
 from app.errors import NotFound
 from app.store.nodes import COLUMNS as NODE_COLUMNS
 from app.store.session import Transaction
-from app.store.tables import container_ports, container_volumes, containers, nodes, volumes
+from app.store.tables import container_ports, containers, nodes
 
 _COLUMNS = (
     containers.c.id,
@@ -162,6 +161,20 @@ def rename(tx: Transaction, container: Container, name: str) -> None:
     tx.execute(statement.values(name=name, version=containers.c.version + 1))
 
 
+def lock_size(tx: Transaction, container_id: str) -> tuple[int, int] | None:
+    """(memory, nano_cpus) that are counted for it, which nobody else changes until the transaction ends."""
+    query = select(containers.c.memory, containers.c.nano_cpus).where(containers.c.id == container_id)
+    row = tx.execute(query.with_for_update(key_share=True)).first()
+    return (row[0], row[1]) if row else None
+
+
+def set_size(tx: Transaction, container_id: str, memory: int, nano_cpus: int, package: str | None = None) -> None:
+    values: dict[str, Any] = {"memory": memory, "nano_cpus": nano_cpus}
+    if package is not None:
+        values["package"] = package
+    tx.execute(update(containers).where(containers.c.id == container_id).values(**values))
+
+
 def remove(tx: Transaction, container_id: str) -> Row | None:
     """Delete the row. The (account_id, memory, nano_cpus) to give back, or None where it is gone already."""
     statement = delete(containers).where(containers.c.id == container_id)
@@ -199,7 +212,8 @@ def stamp(tx: Transaction, account_id: UUID) -> tuple:
     Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
     """
     statement = """
-        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint)) FROM containers WHERE account_id = %(account)s
+        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint))
+        FROM containers WHERE account_id = %(account)s
         """
     return tuple(tx.exec_driver_sql(statement, {"account": account_id}).one())
 
@@ -233,7 +247,7 @@ class PortTaken(Exception):
         self.host_port = host_port
 
 
-# -- ports and volumes -------------------------------------------------------------------------------------------
+# -- ports -----------------------------------------------------------------------------------------------------
 
 
 def reserve_port(
@@ -275,77 +289,56 @@ def release_ports(tx: Transaction, container_id: str, *, keep: Collection[tuple[
     tx.execute(delete(container_ports).where(container_ports.c.container_id == container_id, port.not_in(sorted(keep))))
 
 
-def record_volume(
-    tx: Transaction, container: Container, target: str, engine_name: str, *, anonymous: bool, new_uuid: UUID
-) -> None:
-    """The container mounts the node's volume `engine_name` at `target`; an anonymous one is recorded on first sight."""
-    if anonymous:
-        statement = text(
-            """
-            INSERT INTO volumes (id, account_id, name, node_id, engine_name, anonymous)
-            VALUES (:id, :account, :name, :node, :name, true) ON CONFLICT DO NOTHING
-            """
-        )
-        values = {"id": new_uuid, "account": container.account_id, "name": engine_name, "node": container.node_id}
-        tx.execute(statement, values)
-    mount_volume(tx, container.id, target, container.node_id, engine_name)
-
-
-def mount_volume(tx: Transaction, container_id: str, target: str, node_id: UUID, engine_name: str) -> None:
-    """The container mounts the node's volume, which is recorded already."""
-    statement = text(
-        """
-        INSERT INTO container_volumes (container_id, target, volume_id)
-        SELECT :container, :target, v.id FROM volumes v WHERE v.node_id = :node AND v.engine_name = :name
-        ON CONFLICT (container_id, target) DO NOTHING
-        """
-    )
-    values = {"container": container_id, "target": target, "node": node_id, "name": engine_name}
-    tx.execute(statement, values)
-
-
-def anonymous_volumes(tx: Transaction, container_id: str) -> list[Volume]:
-    """Anonymous volumes of this container that no other container mounts."""
-    other = container_volumes.alias("other")
-    others = (
-        select(other.c.volume_id)
-        .where(other.c.volume_id == volumes.c.id, other.c.container_id != container_id)
-        .exists()
-    )
-    query = (
-        select(volumes.c.id, volumes.c.account_id, volumes.c.name, volumes.c.node_id, volumes.c.engine_name)
-        .join(container_volumes, container_volumes.c.volume_id == volumes.c.id)
-        .where(container_volumes.c.container_id == container_id, volumes.c.anonymous, ~others)
-        .distinct()
-    )
-    return [Volume(*row, anonymous=True) for row in tx.execute(query)]
-
-
-def forget_volume(tx: Transaction, volume_id: UUID) -> None:
-    tx.execute(delete(volumes).where(volumes.c.id == volume_id))
-
-
 def words(tx: Transaction, container: Container, node: Node) -> Words:
     """What the tenant calls the things that the engine calls otherwise: the account's networks, its named volumes on
     the node (the container may mount one of another's), and the container's execs."""
     statement = text(
         """
-        SELECT 'network' AS kind, 'n-' || uuid, name, id FROM networks WHERE account_id = :account
+        SELECT 'network' AS kind, 'n-' || uuid, name, id, CASE WHEN e.container_id IS NOT NULL THEN jsonb_build_object(
+            'ipv4', CASE WHEN NOT e.reserved THEN host(e.ipv4) END, 'aliases', e.aliases, 'links', e.links) END
+        FROM networks LEFT JOIN container_endpoints e ON e.network_uuid = uuid AND e.container_id = :container
+        WHERE account_id = :account
         UNION ALL
-        SELECT 'volume', engine_name, name, '' FROM volumes
+        SELECT 'volume', engine_name, name, '', NULL FROM volumes
         WHERE :mounts AND account_id = :account AND node_id = :node AND NOT anonymous
         UNION ALL
-        SELECT 'exec', engine_exec_id, id, '' FROM execs WHERE container_id = :container
+        SELECT 'exec', engine_exec_id, id, '', NULL FROM execs WHERE container_id = :container
+        UNION ALL
+        SELECT 'linked', c.id, c.name, '', NULL
+        FROM container_endpoints e, jsonb_array_elements(e.links) l, containers c
+        WHERE e.container_id = :container AND c.id = l ->> 0 AND c.account_id = :account
         """
     )
     host = container.spec.get("HostConfig", {})
     mounts = any(host.get(key) for key in ("Binds", "Mounts", "VolumesFrom"))
     values = {"account": container.account_id, "node": node.id, "container": container.id, "mounts": mounts}
     networks: dict[str, tuple[str, str]] = {}
-    known: dict[str, dict[str, str]] = {"volume": {}, "exec": {}}
-    for kind, engine_word, word, word_id in tx.execute(statement, values):
+    asked: dict[str, dict[str, Any]] = {}
+    known: dict[str, dict[str, str]] = {"volume": {}, "exec": {}, "linked": {}}
+    for kind, engine_word, word, word_id, endpoint in tx.execute(statement, values):
         if kind == "network":
             networks[engine_word] = (word, word_id)
+            asked[engine_word] = endpoint
         else:
             known[kind][engine_word] = word
-    return Words(networks, known["volume"], known["exec"], node.public_address)
+    return Words(
+        networks,
+        volumes=known["volume"],
+        execs=known["exec"],
+        public_address=node.public_address,
+        endpoints=asked,
+        linked=known["linked"],
+    )
+
+
+def using_images(tx: Transaction, account_id: UUID) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Image id -> the account's containers of it, newest first: those that run, and those that do not."""
+    query = select(containers.c.image_id, containers.c.id, containers.c.state).where(
+        containers.c.account_id == account_id
+    )
+    running: dict[str, list[str]] = {}
+    stopped: dict[str, list[str]] = {}
+    for row in tx.execute(query.order_by(containers.c.created_at.desc())):
+        which = running if row.state in ("running", "paused", "restarting") else stopped
+        which.setdefault(row.image_id, []).append(row.id)
+    return running, stopped

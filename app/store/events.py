@@ -18,12 +18,17 @@ HISTORY = 50_000
 _COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, id"
 
 
+def lock(tx: Transaction) -> None:
+    """Nobody else appends until this transaction ends."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDER})
+
+
 def append(tx: Transaction, *new: Event) -> None:
     """Store events in this order and wake the readers at commit.
 
     One that is stored already, or whose account is not known here, is left alone.
     """
-    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDER})
+    lock(tx)
     statement = text(
         """
         INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
@@ -59,9 +64,3 @@ def list_between(tx: Transaction, account_id: UUID, since: int, until: int, up_t
     )
     values = {"account": account_id, "since": since, "until": until, "id": up_to_id, "most": HISTORY}
     return [Event(*row) for row in reversed(tx.execute(query, values).all())]
-
-
-def last_time(tx: Transaction, node_id: UUID) -> int | None:
-    """When the last event of a node happened, by its clock, in nanoseconds."""
-    query = text("SELECT max(time_nano) FROM events WHERE node_id = :node")
-    return tx.execute(query, {"node": node_id}).scalar_one()

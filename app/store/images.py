@@ -300,4 +300,4 @@ def find_plain(tx: Transaction, digest: str) -> str | None:
 
 
 def count_mine(tx: Transaction, account_id: UUID) -> int:
-    return len(tx.execute(select(account_images.c.image_id).where(account_images.c.account_id == account_id)).all())
+    return tx.execute(select(func.count()).where(account_images.c.account_id == account_id)).scalar_one()

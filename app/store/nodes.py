@@ -62,6 +62,22 @@ def set_state(tx: Transaction, node_id: UUID, state: str) -> None:
     tx.execute(update(nodes).where(nodes.c.id == node_id).values(**values))
 
 
+def event_nano(tx: Transaction, node_id: UUID) -> int | None:
+    """The time of the last event of its engine that was read; None before the first."""
+    return tx.execute(select(nodes.c.event_nano).where(nodes.c.id == node_id)).scalar_one()
+
+
+def set_event_nano(tx: Transaction, node_id: UUID, time_nano: int) -> None:
+    """Everything up to this event has been read. It never goes back."""
+    later = func.greatest(func.coalesce(nodes.c.event_nano, 0), time_nano)
+    tx.execute(update(nodes).where(nodes.c.id == node_id).values(event_nano=later))
+
+
+def saw(tx: Transaction, node_id: UUID) -> None:
+    """Its engine has just answered."""
+    tx.execute(update(nodes).where(nodes.c.id == node_id).values(seen_at=func.now()))
+
+
 def lease(tx: Transaction, node_id: UUID, process_id: UUID, seconds: int) -> bool:
     """Take or renew the right to follow a node, by the database's clock. False where another observer has it."""
     free = or_(nodes.c.lease_process_id == process_id, nodes.c.lease_until.is_(None), nodes.c.lease_until < func.now())

@@ -48,6 +48,11 @@ def open_(
     return operation_id
 
 
+def set_detail(tx: Transaction, operation_id: UUID, detail: dict[str, Any]) -> None:
+    """What is needed to finish or undo it, now that more is known."""
+    tx.execute(update(operations).where(operations.c.id == operation_id).values(detail=detail))
+
+
 def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationState, error: str = "") -> bool:
     """False where the operation is no longer this process's: another one has taken it over."""
     statement = (
@@ -102,6 +107,28 @@ def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
         operations.c.target == target, operations.c.kind == kind, operations.c.state == "pending"
     )
     return tx.execute(query).first() is not None
+
+
+def are_pending(tx: Transaction, target: str, kinds: Collection[OperationKind]) -> bool:
+    query = select(operations.c.id).where(
+        operations.c.target == target, operations.c.kind.in_(kinds), operations.c.state == "pending"
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def details_beside(tx: Transaction, operation_id: UUID) -> list[dict[str, Any]]:
+    """The details of what other accounts have had under way on its node, of its kind, at any time since it began."""
+    own, other = operations.alias(), operations
+    query = (
+        select(other.c.detail)
+        .join(own, (other.c.node_id == own.c.node_id) & (other.c.kind == own.c.kind))
+        .where(
+            own.c.id == operation_id,
+            other.c.account_id != own.c.account_id,
+            (other.c.state == "pending") | (other.c.finished_at >= own.c.created_at),
+        )
+    )
+    return [row.detail for row in tx.execute(query)]
 
 
 def hand_over(tx: Transaction, operation_id: UUID, process_id: UUID, to: UUID) -> None:

@@ -11,14 +11,15 @@ EVENT_DAYS = 7
 OPERATION_DAYS = 30
 #: An engine forgets an ended exec after minutes; ours go when nobody can be attached to them any more.
 EXEC_DAYS = 7
+#: "Who removed that, last quarter?"
+AUDIT_DAYS = 90
 #: Rows per statement, so that no delete holds locks for long.
 BATCH = 5000
 
 _EVENTS = text(
     """
     DELETE FROM events WHERE id IN (
-        SELECT id FROM events WHERE time_nano < (extract(epoch FROM now()) - :days * 86400) * 1000000000
-        ORDER BY time_nano LIMIT :batch)
+        SELECT id FROM events WHERE at < now() - make_interval(days => :days) ORDER BY at LIMIT :batch)
     """
 )
 _OPERATIONS = text(
@@ -31,12 +32,19 @@ _OPERATIONS = text(
 _EXECS = text(
     """
     DELETE FROM execs WHERE id IN (
-        SELECT id FROM execs WHERE created_at < now() - make_interval(days => :days) LIMIT :batch)
+        SELECT id FROM execs WHERE created_at < now() - make_interval(days => :days)
+        ORDER BY created_at LIMIT :batch)
+    """
+)
+_AUDIT = text(
+    """
+    DELETE FROM audit WHERE id IN (
+        SELECT id FROM audit WHERE at < now() - make_interval(days => :days) ORDER BY at LIMIT :batch)
     """
 )
 
 
 def forget_old(tx: Transaction) -> int:
     """Delete one batch of what is past its time from each table; returns how many rows went."""
-    kept = ((_EVENTS, EVENT_DAYS), (_OPERATIONS, OPERATION_DAYS), (_EXECS, EXEC_DAYS))
+    kept = ((_EVENTS, EVENT_DAYS), (_OPERATIONS, OPERATION_DAYS), (_EXECS, EXEC_DAYS), (_AUDIT, AUDIT_DAYS))
     return sum(tx.execute(statement, {"days": days, "batch": BATCH}).rowcount for statement, days in kept)

@@ -12,12 +12,18 @@ from typing import Any
 import orjson
 import psycopg2
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
 
+#: A statement and the schema do not fit: the schema is older or newer than this code.
+WrongSchema = ProgrammingError
+
 Transaction = Connection
+
+#: Connections beyond the pool's size that are opened when all are in use.
+MAX_OVERFLOW = 4
 
 #: A NUL as JSON has it: an odd number of backslashes before the u.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -30,7 +36,7 @@ def to_json(value: Any) -> str:
 
 
 class UniqueViolation(Exception):
-    """A unique constraint said no. `constraint` is its name."""
+    """A unique or an exclusion constraint said no. `constraint` is its name."""
 
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
@@ -44,13 +50,15 @@ class Store:
         self._engine = create_engine(
             url,
             pool_size=pool,
-            max_overflow=4,
+            max_overflow=MAX_OVERFLOW,
             pool_timeout=10,
             # So that a connection never has to change its mode: each change is a round trip. `begin` says BEGIN itself.
             isolation_level="AUTOCOMMIT",
             connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
             json_serializer=to_json,
             json_deserializer=orjson.loads,
+            # An error's text goes to the log, and what a tenant sent does not.
+            hide_parameters=True,
         )
         event.listen(self._engine, "checkout", _refuse_lost)
 
@@ -92,7 +100,7 @@ class Store:
             yield
         except IntegrityError as error:
             diag: Any = getattr(error.orig, "diag", None)
-            if getattr(error.orig, "pgcode", "") == "23505":
+            if getattr(error.orig, "pgcode", "") in ("23505", "23P01"):
                 raise UniqueViolation(diag.constraint_name) from error
             raise
         except (OperationalError, PoolTimeout) as error:
@@ -109,7 +117,13 @@ class Store:
         except (psycopg2.Error, OperationalError, PoolTimeout) as error:
             raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
 
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and the most that there may be."""
+        pool: Any = self._engine.pool
+        return pool.checkedout(), pool.size() + MAX_OVERFLOW
+
     def close(self) -> None:
+        """Close the connections that nobody uses now; the next user gets a new one."""
         self._engine.dispose()
 
 

@@ -146,11 +146,11 @@ def record_seen(
         """
         INSERT INTO container_volumes (container_id, target, volume_id)
         SELECT :container, :target, v.id FROM volumes v
-        WHERE v.node_id = :node AND v.engine_name = :name AND v.state = 'ready'
+        WHERE v.node_id = :node AND v.engine_name = :name AND v.state = 'ready' AND v.account_id = :account
         ON CONFLICT (container_id, target) DO NOTHING
         """
     )
-    values = {"container": container_id, "target": target, "node": node_id, "name": engine_name}
+    values = {"container": container_id, "target": target, "node": node_id, "name": engine_name, "account": account_id}
     tx.execute(statement, values)
     return new
 

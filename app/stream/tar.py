@@ -89,13 +89,7 @@ class Reader:
             if expected:
                 raise InvalidParameter("unexpected EOF")
             return None
-        try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError):
-            raise InvalidParameter("archive/tar: invalid tar header") from None
-        if info.size < 0:
-            raise InvalidParameter("archive/tar: invalid tar header")
-        return info
+        return read_header(block)
 
     def _extension(self, info: tarfile.TarInfo) -> dict[str, str]:
         """What an extended header says of the entry behind it."""
@@ -162,6 +156,17 @@ class Reader:
     def _block(self) -> bytes | None:
         """The next header; None at the end, which need not be marked."""
         return self._exactly(BLOCK) if self._fill() else None
+
+
+def read_header(block: bytes) -> tarfile.TarInfo:
+    """What a header block says. Raises InvalidParameter."""
+    try:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        raise InvalidParameter("archive/tar: invalid tar header") from None
+    if info.size < 0:
+        raise InvalidParameter("archive/tar: invalid tar header")
+    return info
 
 
 def header(entry: Entry) -> bytes:

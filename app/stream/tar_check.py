@@ -12,14 +12,11 @@ from collections.abc import Iterable, Iterator
 
 from app.errors import InvalidParameter, TooLarge
 from app.stream.decompress import Budget, plain
+from app.stream.tar import BLOCK, END, MAX_EXTENSION, MAX_NAME, read_header
 
-BLOCK = 512
-END = bytes(2 * BLOCK)
 #: Pieces smaller than this are put together.
 JOINED = 64 * 1024
 MAX_ENTRIES = 500_000
-MAX_NAME = 4096
-MAX_EXTENSION = 64 * 1024
 
 _EXTENSIONS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 _WITH_CONTENT = frozenset([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE])
@@ -55,7 +52,7 @@ class _Check:
         entries = 0
         told: dict[str, str] = {}
         while (block := self._header()) is not None:
-            info = _parse(block)
+            info = read_header(block)
             yield block
             if info.type in _EXTENSIONS:
                 if info.size > MAX_EXTENSION:
@@ -126,16 +123,6 @@ class _Check:
                 return False
             self._buffer = memoryview(chunk)
         return True
-
-
-def _parse(block: bytes) -> tarfile.TarInfo:
-    try:
-        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, ValueError):
-        raise InvalidParameter("archive/tar: invalid tar header") from None
-    if info.size < 0:
-        raise InvalidParameter("archive/tar: invalid tar header")
-    return info
 
 
 def _extension(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:

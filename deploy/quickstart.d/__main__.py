@@ -17,6 +17,7 @@ import database
 import endpoint
 import engine
 import front
+import registry
 import typer
 from commands import end, own_processes
 from console import Stop, err, out, step
@@ -38,6 +39,7 @@ def up(
     home: Home,
     address: Annotated[str, option("ADDRESS", "Address to listen on.")] = "",
     port: Annotated[int, option("PORT", "Port of the Docker endpoint.")] = 0,
+    cloudapi_port: Annotated[int, option("CLOUDAPI_PORT", "Port of CloudAPI.", "--cloudapi-port")] = 0,
     account: Annotated[str, option("ACCOUNT", "The first account.")] = "",
     which_engine: Annotated[str, option("ENGINE", "auto, private or unix:///path.", "--engine")] = "",
     outbound: Annotated[
@@ -46,16 +48,20 @@ def up(
     engine_subnet: Annotated[str, option("ENGINE_SUBNET", "Network to a private engine.")] = "",
     datacenter: Annotated[str, option("DATACENTER", "Name of the data center.")] = "",
     registry_hosts: Annotated[str | None, option("REGISTRY_HOSTS", "Private registries, separated by commas.")] = None,
+    own_registry: Annotated[bool, option("REGISTRY", "A registry of the data center's own.", "--registry")] = False,
 ) -> None:
     """Start everything, prove it with docker run, print the export lines."""
     stack = Stack(home)
     with alone(stack):
         with step("Check the machine"):
             try:
-                _choose(stack, address, port, account, datacenter, registry_hosts)
+                _choose(stack, address, port, cloudapi_port, account, datacenter, registry_hosts)
                 _end_orphans(stack)
-                _check_port(stack)
+                _check_ports(stack)
                 _choose_engine(stack, which_engine, outbound, engine_subnet)
+                if own_registry and not stack.chosen.registry_port:
+                    stack.chosen.registry_port = _free_port(stack.registry_host)
+                    stack.save()
             except Stop:
                 # Nothing has been made yet, and a refused choice must not stick: the next try may differ.
                 if stack.state and stack.state.engine is None:
@@ -79,9 +85,20 @@ def up(
     for line in certificates.export_lines(stack, stack.chosen.account):
         out.print(line)
     out.print("\nThen: docker run --rm busybox echo hello")
+    login = stack.chosen.account
+    out.print("\nOr, on any machine that has the account's SSH key, let that make the certificate:\n")
+    out.print(f"deploy/sdc-docker-setup -k https://{stack.cloudapi_address} {login} {stack.account_folder(login)}/id")
 
 
-def _choose(stack: Stack, address: str, port: int, account: str, datacenter: str, registry_hosts: str | None) -> None:
+def _choose(
+    stack: Stack,
+    address: str,
+    port: int,
+    cloudapi_port: int,
+    account: str,
+    datacenter: str,
+    registry_hosts: str | None,
+) -> None:
     """Fix the choices at the first run; later ones may only repeat them, but for the registries."""
     hosts = None if registry_hosts is None else [host.strip() for host in registry_hosts.split(",") if host.strip()]
     if stack.state is None:
@@ -91,6 +108,7 @@ def _choose(stack: Stack, address: str, port: int, account: str, datacenter: str
         stack.create(
             address=address or _primary_address(),
             port=port or 2376,
+            cloudapi_port=cloudapi_port or _cloudapi_port(address or _primary_address(), port or 2376),
             account=login,
             datacenter=datacenter or "sdc",
             registry_hosts=hosts or [],
@@ -98,8 +116,16 @@ def _choose(stack: Stack, address: str, port: int, account: str, datacenter: str
         )
         return
     state = stack.chosen
-    for name, wanted in (("address", address), ("port", port), ("account", account), ("datacenter", datacenter)):
-        kept = getattr(state, name)
+    if not state.cloudapi_port:
+        state.cloudapi_port = cloudapi_port or _cloudapi_port(state.address, state.port)
+    for name, wanted in (
+        ("address", address),
+        ("port", port),
+        ("cloudapi-port", cloudapi_port),
+        ("account", account),
+        ("datacenter", datacenter),
+    ):
+        kept = getattr(state, name.replace("-", "_"))
         if wanted and wanted != kept:
             raise Stop(
                 f"--{name} was {kept} when {stack.home} was set up and cannot change to {wanted}. "
@@ -137,6 +163,9 @@ def _start_everything(stack: Stack) -> None:
     supervisor = Supervisor(stack)
     fingerprint = front.fingerprint(stack)
     parts = [database.part(stack), *([engine.part(stack)] if choice.private else []), *front.parts(stack, fingerprint)]
+    if state.registry_port:
+        registry.prepare(stack)
+        parts.insert(-1, registry.part(stack))
     with step("Supervisor"):
         supervisor.configure(parts)
     with step("PostgreSQL"):
@@ -148,14 +177,19 @@ def _start_everything(stack: Stack) -> None:
             supervisor.start("dockerd")
             supervisor.wait("dockerd", lambda: engine.answers(choice.socket), timeout=60)
         engine.check_version(choice.socket)
+    if state.registry_port:
+        with step("Registry"):
+            supervisor.start("registry")
+            supervisor.wait("registry", lambda: registry.answers(stack))
     if state.fingerprint != fingerprint:
         with step("Database schema"):
             database.make_database(stack)
             front.service_command(stack, "db", "upgrade")
-    with step("nginx, gunicorn and observer"):
-        for name in ("gunicorn", "observer", "nginx"):
+    with step("nginx, gunicorn, CloudAPI and observer"):
+        for name in ("gunicorn", "cloudapi", "observer", "nginx"):
             supervisor.start(name)
         supervisor.wait("nginx", lambda: endpoint.answers(stack), needs=["gunicorn"])
+        supervisor.wait("cloudapi", lambda: endpoint.cloudapi_answers(stack), needs=["nginx"])
     if not (state.enrolled and endpoint.knows(stack, state.account)):
         with step(f"Account {state.account} and the compute node"):
             front.add_account(stack, state.account)
@@ -163,6 +197,16 @@ def _start_everything(stack: Stack) -> None:
             state.enrolled = True
     state.fingerprint = fingerprint
     stack.save()
+
+
+def _free_port(address: str) -> int:
+    """A port that is free now; of a private engine's address, which is not there yet, one of the machine's."""
+    with socket.socket() as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError:
+            sock.bind(("", 0))
+        return int(sock.getsockname()[1])
 
 
 def _prove(stack: Stack) -> None:
@@ -234,6 +278,7 @@ def status(home: Home, as_json: Annotated[bool, typer.Option("--json", help="For
         "home": str(home),
         "address": state.address,
         "port": state.port,
+        "cloudapi_port": state.cloudapi_port,
         "datacenter": state.datacenter,
         "answers": endpoint.answers(stack) if (stack.ca / "ca.pem").exists() else False,
         "supervisor": supervisor.pid(),
@@ -242,6 +287,7 @@ def status(home: Home, as_json: Annotated[bool, typer.Option("--json", help="For
         "accounts": stack.account_logins(),
         "database_url": stack.database_url,
         "app_socket": str(stack.app_socket),
+        "cloudapi_socket": str(stack.cloudapi_socket),
         "run_dir": str(stack.app_run),
         "log_dir": str(stack.log),
         "ca_file": str(stack.ca / "ca.pem"),
@@ -259,6 +305,7 @@ def status(home: Home, as_json: Annotated[bool, typer.Option("--json", help="For
     )
     for name, part in supervisor.states().items():
         out.print(f"  {name:<12} {part['state']:<10} {part['pid'] or ''}")
+    out.print(f"  CloudAPI     https://{stack.cloudapi_address}")
     for one in engines:
         kind = f"private, network namespace {one['netns']}" if one["private"] else "shared"
         answer = "answers" if one["answers"] else "does not answer"
@@ -293,26 +340,44 @@ def _primary_address() -> str:
         return str(probe.getsockname()[0])
 
 
-def _check_port(stack: Stack) -> None:
-    address, port = stack.chosen.address, stack.chosen.port
+def _cloudapi_port(address: str, port: int) -> int:
+    """8443 beside 2376, and as far from it as the Docker port is from 2376; the next free one."""
+    first = 8443 + port - 2376 if port <= 59000 else 8443
+    for candidate in range(first, min(first + 1000, 65536)):
+        if not _refusal(address, candidate):
+            return candidate
+    return first
+
+
+def _check_ports(stack: Stack) -> None:
+    address = stack.chosen.address
+    if Supervisor(stack).states().get("nginx", {}).get("pid"):
+        return
+    for option_name, port in (("port", stack.chosen.port), ("cloudapi-port", stack.chosen.cloudapi_port)):
+        refusal = _refusal(address, port)
+        if refusal == errno.EADDRINUSE:
+            raise Stop(f"port {port} at {address} is taken{_taken_by(port)}; choose another one with --{option_name}.")
+        if refusal == errno.EADDRNOTAVAIL:
+            raise Stop(f"{address} is no address of this machine; choose one with --address.")
+        if refusal:
+            raise Stop(f"cannot listen on {address} port {port}: {os.strerror(refusal)}.")
+    if stack.chosen.port == stack.chosen.cloudapi_port:
+        raise Stop(f"--port and --cloudapi-port are both {stack.chosen.port}; they must differ.")
+
+
+def _refusal(address: str, port: int) -> int:
+    """Why one cannot listen there, as an errno; 0 where one can."""
     try:
         family = socket.getaddrinfo(address, port, flags=socket.AI_NUMERICHOST)[0][0]
     except socket.gaierror:
         raise Stop(f"--address must be an IP address, not '{address}'.") from None
-    if Supervisor(stack).states().get("nginx", {}).get("pid"):
-        return
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                reason = f"port {port} at {address} is taken{_taken_by(port)}; choose another one with --port."
-            elif error.errno == errno.EADDRNOTAVAIL:
-                reason = f"{address} is no address of this machine; choose one with --address."
-            else:
-                reason = f"cannot listen on {address} port {port}: {error.strerror}."
-            raise Stop(reason) from None
+            return error.errno or errno.EINVAL
+    return 0
 
 
 def _taken_by(port: int) -> str:

@@ -22,9 +22,14 @@ log_destination = 'stderr'
 logging_collector = off
 """
 
-# root is the service; the role that owns the database is no superuser.
-_HBA = "local sdc sdc peer map=quickstart\nlocal all postgres peer map=quickstart\n"
-_IDENT = "quickstart root sdc\nquickstart root postgres\nquickstart postgres postgres\n"
+# root is the service; the role that owns the database is no superuser. `dba` may look and change nothing.
+_HBA = "local sdc sdc,dba peer map=quickstart\nlocal all postgres peer map=quickstart\n"
+_IDENT = "quickstart root sdc\nquickstart root dba\nquickstart root postgres\nquickstart postgres postgres\n"
+_ROLES = {
+    "sdc": "CREATE ROLE sdc LOGIN",
+    "sdc_read": "CREATE ROLE sdc_read NOLOGIN",
+    "dba": "CREATE ROLE dba LOGIN IN ROLE sdc_read; ALTER ROLE dba SET default_transaction_read_only = on",
+}
 
 
 def bin_folder() -> Path:
@@ -87,14 +92,15 @@ def answers(stack: Stack) -> bool:
 
 
 def make_database(stack: Stack) -> None:
-    """The role and the database, where missing."""
+    """The roles and the database, where missing."""
     connection = psycopg2.connect(host=str(stack.postgres / "run"), user="postgres", dbname="postgres")
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'sdc'")
-            if cursor.fetchone() is None:
-                cursor.execute("CREATE ROLE sdc LOGIN")
+            for role, statement in _ROLES.items():
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+                if cursor.fetchone() is None:
+                    cursor.execute(statement)
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'sdc'")
             if cursor.fetchone() is None:
                 cursor.execute("CREATE DATABASE sdc OWNER sdc")

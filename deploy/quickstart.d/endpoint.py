@@ -25,12 +25,17 @@ def knows(stack: Stack, login: str) -> bool:
     return _status(stack, "/info", login) == 200
 
 
-def _status(stack: Stack, path: str, login: str | None) -> int:
+def cloudapi_answers(stack: Stack) -> bool:
+    return _status(stack, "/--ping", None, stack.chosen.cloudapi_port) == 200
+
+
+def _status(stack: Stack, path: str, login: str | None, port: int = 0) -> int:
     context = ssl.create_default_context(cafile=str(stack.ca / "ca.pem"))
     if login is not None:
         folder = stack.account_folder(login)
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    connection = http.client.HTTPSConnection(stack.chosen.address, stack.chosen.port, timeout=5, context=context)
+    host = stack.chosen.address
+    connection = http.client.HTTPSConnection(host, port or stack.chosen.port, timeout=5, context=context)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -63,10 +68,6 @@ def put_busybox(stack: Stack, login: str) -> None:
             raise
     archive = busybox.archive(busybox.binary(stack.home))
     docker(stack, login, "load", doing=f"Loading busybox for {login}", stdin=archive)
-
-
-def account_is_ready(stack: Stack, login: str) -> bool:
-    return (stack.account_folder(login) / "cert.pem").exists() and knows(stack, login)
 
 
 def certificate_folder(stack: Stack, login: str) -> Path:

@@ -221,6 +221,11 @@ esac
 """
 
 
+def _insecure_registries(stack: Stack) -> list[str]:
+    own = [stack.registry_address] if stack.chosen.registry_port else []
+    return [*stack.chosen.registry_hosts, *own]
+
+
 def _write_configuration(stack: Stack) -> None:
     engine = stack.engine
     configuration = {
@@ -233,7 +238,7 @@ def _write_configuration(stack: Stack) -> None:
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         # Groups of our own, so that they can be told from another engine's, and removed.
         "cgroup-parent": f"/{engine.netns}",
-        "insecure-registries": stack.chosen.registry_hosts,
+        "insecure-registries": _insecure_registries(stack),
     }
     (stack.engine_home / "daemon.json").write_text(json.dumps(configuration, indent=2) + "\n")
 
@@ -250,7 +255,7 @@ def part(stack: Stack) -> Part:
         name="dockerd",
         command=[*enter, "sh", "-c", _DOCKERD, "dockerd", stack.engine_home],
         directory=Path("/"),
-        environment={"SDC_QUICKSTART_CONFIGURATION": ",".join(stack.chosen.registry_hosts)},
+        environment={"SDC_QUICKSTART_CONFIGURATION": ",".join(_insecure_registries(stack))},
         patience=30,
     )
 
@@ -301,6 +306,7 @@ def remove_fleet(stack: Stack, images: list[str]) -> None:
         ask(path, "DELETE", f"/networks/{network['Id']}")
     for image in sorted(set(images) - set(stack.engine.images_before)):
         found = ask(path, "GET", f"/images/{image}/json")
-        if found is not None and not found.get("RepoTags"):
+        ours = f"sdc.invalid/{stack.chosen.fleet}:"
+        if found is not None and all(name.startswith(ours) for name in found.get("RepoTags") or []):
             # Refused where a container uses it.
             ask(path, "DELETE", f"/images/{image}")

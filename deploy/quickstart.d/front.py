@@ -1,4 +1,4 @@
-"""The service itself: nginx, gunicorn and the observer, and the operator commands run at set-up.
+"""The service itself: nginx, gunicorn, CloudAPI and the observer, and the operator commands run at set-up.
 
 All of them run from the checkout, so that an edit is live after the next `up`.
 """
@@ -18,14 +18,15 @@ from parts import Part
 from stack import CHECKOUT, NGINX_USER, Stack
 
 #: What the running parts are made from, besides the settings.
-_SOURCES = ["app/**/*.py", "migrations/**/*.py", "deploy/nginx/*", "deploy/gunicorn.conf.py", "pyproject.toml"]
+_SOURCES = ["app/**/*.py", "migrations/**/*.py", "deploy/nginx/*", "deploy/gunicorn*.conf.py", "pyproject.toml"]
 
 _WRAPPER = """\
 #!/bin/sh
 # The operator's command for this data center; `sdc-docker --help` lists what it can do.
-cd {checkout} || exit 1
 {exports}
-exec {python} -m app.cli "$@"
+export PYTHONPATH={checkout}
+# -P: what lies in the caller's folder is not ours.
+exec {python} -P -m app.cli "$@"
 """
 
 
@@ -44,7 +45,7 @@ def _source_files() -> Iterator[Path]:
 
 
 def parts(stack: Stack, made_from: str) -> list[Part]:
-    """Write nginx's configuration and the operator's command, and describe the three parts."""
+    """Write nginx's configuration and the operator's command, and describe the four parts."""
     configuration = _nginx_configuration(stack)
     _operator_command(stack)
     # Not read by anything: a part whose environment changed is started anew by the supervisor.
@@ -56,11 +57,17 @@ def parts(stack: Stack, made_from: str) -> list[Part]:
             command=[
                 stack.python,
                 "-m",
-                "gunicorn",
+                "app.server",
                 "-c",
                 CHECKOUT / "deploy/gunicorn.conf.py",
                 "app.wsgi:application",
             ],
+            directory=CHECKOUT,
+            environment=service,
+        ),
+        Part(
+            name="cloudapi",
+            command=[stack.python, "-m", "gunicorn", "-c", CHECKOUT / "deploy/gunicorn-cloudapi.conf.py"],
             directory=CHECKOUT,
             environment=service,
         ),
@@ -86,18 +93,20 @@ def parts(stack: Stack, made_from: str) -> list[Part]:
 
 def _nginx_configuration(stack: Stack) -> Path:
     """deploy/nginx/nginx.conf with this stack's values for its @NAME@s."""
-    address = stack.chosen.address
     values = {
         "USER": NGINX_USER,
         "GROUP": NGINX_USER,
         "RUN_DIR": stack.nginx,
+        "LOG": stack.nginx / "nginx-error.log",
         "MODULES_DIR": "/usr/lib/nginx/modules",
         "NJS_DIR": CHECKOUT / "deploy" / "nginx",
-        "PORT": f"[{address}]:{stack.chosen.port}" if ":" in address else f"{address}:{stack.chosen.port}",
+        "PORT": stack.docker_address,
+        "CLOUDAPI_PORT": stack.cloudapi_address,
         "SERVER_CERT": stack.ca / "server.pem",
         "SERVER_KEY": stack.ca / "server.key",
         "CLIENT_CA": stack.ca / "ca.pem",
         "SOCKET": stack.app_socket,
+        "CLOUDAPI_SOCKET": stack.cloudapi_socket,
     }
     template = (CHECKOUT / "deploy" / "nginx" / "nginx.conf").read_text()
     text = re.sub(r"@([A-Z_]+)@", lambda name: str(values.get(name[1], name[0])), template)

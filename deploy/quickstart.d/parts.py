@@ -24,7 +24,7 @@ from stack import MARK, Stack
 from supervisor.xmlrpc import SupervisorTransport
 
 #: In the order in which they start; they stop in the opposite one.
-ORDER = ["postgres", "dockerd", "gunicorn", "observer", "nginx"]
+ORDER = ["postgres", "dockerd", "registry", "gunicorn", "cloudapi", "observer", "nginx"]
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,10 @@ class State:
     engine: EngineChoice | None = None
     #: SDC_* variables of the caller's environment, passed on to the service.
     settings: dict[str, str] = field(default_factory=dict)
+    #: Port of CloudAPI, at the same address; 0 until it is chosen.
+    cloudapi_port: int = 0
+    #: Port of the data center's own registry; 0 = it has none.
+    registry_port: int = 0
     enrolled: bool = False
     #: What the running parts were started from; "" until the first `up` came through.
     fingerprint: str = ""
@@ -87,7 +91,10 @@ class Stack:
         self.postgres = home / "postgres"
         self.engine_home = home / "engine"
         self.nginx = home / "nginx"
+        self.registry = home / "registry"
+        self.registry_auth_file = home / "registry" / "service"
         self.app_socket = home / "app" / "app.sock"
+        self.cloudapi_socket = home / "app" / "cloudapi.sock"
         self.app_run = home / "app" / "run"
         self.python = home / "venv" / "bin" / "python"
         self.state: State | None = None
@@ -109,6 +116,38 @@ class Stack:
         if self.chosen.engine is None:
             raise Stop("no engine has been chosen yet; run `deploy/quickstart` again.")
         return self.chosen.engine
+
+    @property
+    def docker_address(self) -> str:
+        """host:port of the Docker endpoint."""
+        return self._at(self.chosen.port)
+
+    @property
+    def cloudapi_address(self) -> str:
+        """host:port of CloudAPI."""
+        return self._at(self.chosen.cloudapi_port)
+
+    @property
+    def registry_address(self) -> str:
+        """host:port of the data center's own registry, as the engine and the service reach it."""
+        return f"{self.registry_host}:{self.chosen.registry_port}"
+
+    @property
+    def registry_host(self) -> str:
+        return self.engine.host_address if self.engine.private else "127.0.0.1"
+
+    def registry_settings(self) -> dict[str, str]:
+        if not self.chosen.registry_port:
+            return {}
+        return {
+            "SDC_REGISTRY": f"registry.{self.chosen.datacenter}",
+            "SDC_REGISTRY_ADDRESS": self.registry_address,
+            "SDC_REGISTRY_AUTH_FILE": str(self.registry_auth_file),
+        }
+
+    def _at(self, port: int) -> str:
+        address = self.chosen.address
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     def create(self, **choices: object) -> None:
         if len(str(self.home)) > LONGEST_HOME:
@@ -149,18 +188,37 @@ class Stack:
         """The environment of the service's own processes."""
         state = self.chosen
         return {
+            # One machine, and whoever set it up; the distribution's engine is an old one.
+            "SDC_COPY_ON_OLD_ENGINES": "on",
+            # Less than the supervisor's patience.
+            "SDC_STOP_SECONDS": "8",
             **state.settings,
             "SDC_DATABASE_URL": self.database_url,
             "SDC_DATACENTER": state.datacenter,
             "SDC_CA_FILE": str(self.ca / "ca.pem"),
             "SDC_REGISTRY_HOSTS": ",".join(state.registry_hosts),
+            **self.registry_settings(),
             "SDC_FLEET": state.fleet,
             "SDC_SOCKET": str(self.app_socket),
+            "SDC_CLOUDAPI_SOCKET": str(self.cloudapi_socket),
             "SDC_SOCKET_GROUP": NGINX_USER,
             "SDC_RUN_DIR": str(self.app_run),
+            **self.places(),
             # Compiled files stay out of the checkout, which may belong to an ordinary user.
             "PYTHONPYCACHEPREFIX": str(self.home / "pycache"),
             "PYTHONUNBUFFERED": "1",
+        }
+
+    def places(self) -> dict[str, str]:
+        """Where `sdc-docker doctor` finds what stands in front of the service."""
+        return {
+            "SDC_DOCKER_ADDRESS": self.docker_address,
+            "SDC_CLOUDAPI_ADDRESS": self.cloudapi_address,
+            "SDC_NGINX_LOG": str(self.log / "nginx.log"),
+            "SDC_NGINX_PID": str(self.nginx / "nginx.pid"),
+            "SDC_SERVER_CERT": str(self.ca / "server.pem"),
+            "SDC_SERVER_KEY": str(self.ca / "server.key"),
+            "SDC_CA_KEY": str(self.ca / "ca.key"),
         }
 
     @property
@@ -171,7 +229,9 @@ class Stack:
 def caller_settings() -> dict[str, str]:
     """`SDC_*` of the caller, less this command's own options and what it decides itself."""
     own = {"SDC_DATABASE_URL", "SDC_DATACENTER", "SDC_CA_FILE", "SDC_REGISTRY_HOSTS", "SDC_FLEET", "SDC_SOCKET"}
-    own |= {"SDC_SOCKET_GROUP", "SDC_RUN_DIR"}
+    own |= {"SDC_REGISTRY", "SDC_REGISTRY_ADDRESS", "SDC_REGISTRY_AUTH_FILE"}
+    own |= {"SDC_SOCKET_GROUP", "SDC_RUN_DIR", "SDC_DOCKER_ADDRESS", "SDC_NGINX_LOG", "SDC_NGINX_PID"}
+    own |= {"SDC_SERVER_CERT", "SDC_SERVER_KEY", "SDC_CA_KEY", "SDC_CLOUDAPI_ADDRESS", "SDC_CLOUDAPI_SOCKET"}
     return {
         name: value
         for name, value in os.environ.items()

@@ -19,7 +19,7 @@ def take_down(stack: Stack) -> None:
     with step("Stop the service"):
         running = supervisor.states()
         # Nothing may be created any more when the engine is cleaned.
-        for name in ("nginx", "gunicorn", "observer"):
+        for name in ("nginx", "gunicorn", "cloudapi", "observer", "registry"):
             if name in running:
                 supervisor.stop(name)
     if choice is not None and not choice.private:

@@ -12,18 +12,14 @@ import pytest
 
 from app.domain import image_config
 from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound
+from tests import busybox
 from tests.contract.conftest import LABEL, Subject, dechunk, read_all
 
 MIB = 1 << 20
 
 
 def tar(name: str, content: bytes) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+    return busybox.files({name: content})
 
 
 def names(data: bytes) -> list[str]:

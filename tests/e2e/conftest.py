@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import stack as stacks
+from tests.e2e.any_registry import AnyRegistry
+from tests.e2e.images import forget_images
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,6 +44,20 @@ def registry(stack: stacks.Stack) -> Iterator[stacks.Registry]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def locked_registry(stack: stacks.Stack) -> Iterator[stacks.Registry]:
+    """A private registry that wants a password: joe's is "secret"."""
+    with stacks.registry(stack.more_registry_hosts[0], htpasswd=stacks.HTPASSWD) as server:
+        yield server
+
+
+@pytest.fixture
+def any_registry(stack: stacks.Stack) -> Iterator[AnyRegistry]:
+    """A registry of the test's own, which says what the test wants."""
+    with AnyRegistry(stack.more_registry_hosts[1]) as server:
+        yield server
+
+
 @pytest.fixture
 def alice(stack: stacks.Stack) -> Iterator[str]:
     """Account alice, without containers before and after."""
@@ -56,3 +72,13 @@ def bob(stack: stacks.Stack) -> Iterator[str]:
     stack.remove_all("bob")
     yield "bob"
     stack.remove_all("bob")
+
+
+@pytest.fixture
+def fresh_images(stack: stacks.Stack, alice: str, bob: str) -> Iterator[None]:
+    """Accounts alice and bob, with no image but busybox before and after."""
+    forget_images(stack)
+    yield
+    for account in (alice, bob):
+        stack.remove_all(account)
+    forget_images(stack)

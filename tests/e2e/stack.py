@@ -109,12 +109,14 @@ def quickstart(*words: str, env: Mapping[str, str] | None = None, timeout: float
 class Stack:
     """A running one. Accounts are made when they are first named."""
 
-    def __init__(self, home: Path, port: int, registry_host: str) -> None:
+    def __init__(self, home: Path, port: int, registry_host: str, more_registry_hosts: Sequence[str] = ()) -> None:
         self.home = home
         self.address = ADDRESS
         self.port = port
         #: host:port of the private registry; fixture `registry` starts it.
         self.registry_host = registry_host
+        #: Others that accounts may name.
+        self.more_registry_hosts = more_registry_hosts
         about = self.status()
         self.about = about
         node = about["engines"][0]
@@ -123,6 +125,8 @@ class Stack:
         self.node_address: str = node["address"]
         self.host_address: str = node["host_address"]
         self.app_socket = Path(about["app_socket"])
+        self.cloudapi_socket = Path(about["cloudapi_socket"])
+        self.cloudapi = f"{ADDRESS}:{about['cloudapi_port']}"
         self.fleet: str = about["fleet"]
         #: `docker` must not see what the person who runs the tests has configured.
         self._docker_config = home / "test-docker-config"
@@ -278,18 +282,19 @@ def running(accounts: Sequence[str], **settings: str) -> Iterator[Stack]:
     home = Path(tempfile.mkdtemp(prefix="sdc-e2e-"))
     home.chmod(0o755)
     port, registry_port, wire = free_port(), free_port(), free_subnet()
-    registry_host = f"{next(wire.hosts())}:{registry_port}"
+    registry_host, *others = [f"{next(wire.hosts())}:{free}" for free in (registry_port, free_port(), free_port())]
     try:
         started = quickstart(
             "up", "--home", str(home), "--address", ADDRESS, "--port", str(port), "--account", accounts[0],
             "--engine", "private", "--no-outbound", "--engine-subnet", str(wire), "--datacenter", "testdc",
-            "--registry-hosts", registry_host, env=settings, timeout=600,
+            "--registry-hosts", ",".join([registry_host, *others]), "--cloudapi-port", str(free_port()),
+            "--registry", env=settings, timeout=600,
         )  # fmt: skip
         assert started.code == 0, f"quickstart up failed:\n{started.text}\n{started.said}"
         for account in accounts[1:]:
             added = quickstart("account", "--home", str(home), account)
             assert added.code == 0, f"quickstart account {account} failed:\n{added.text}\n{added.said}"
-        yield Stack(home, port, registry_host)
+        yield Stack(home, port, registry_host, others)
     finally:
         ended = quickstart("down", "--home", str(home), timeout=180)
         assert ended.code == 0, f"quickstart down failed:\n{ended.text}\n{ended.said}"
@@ -366,15 +371,23 @@ class Registry:
         return answer
 
     def answers(self) -> bool:
-        try:
-            return self._call("GET", "/v2/", b"", 200).status == 200
-        except OSError:
-            return False
+        asked = http.client.HTTPConnection(self.host, timeout=5)
+        with contextlib.suppress(OSError), contextlib.closing(asked):
+            asked.request("GET", "/v2/")
+            return asked.getresponse().status in (200, 401)
+        return False
+
+
+#: What accounts call the data center's own registry.
+OWN_REGISTRY = "registry.testdc"
+
+#: A user of a registry with passwords: "joe" with "secret" (bcrypt).
+HTPASSWD = "joe:$2b$04$bIAcWUcj9FiPpIG3dJOw7uvig6hKqrv5Pgxcu169isdDmEr9hmY5.\n"
 
 
 @contextlib.contextmanager
-def registry(host: str) -> Iterator[Registry]:
-    """Run docker-registry at host (address:port)."""
+def registry(host: str, *, htpasswd: str = "") -> Iterator[Registry]:
+    """Run docker-registry at host (address:port); with `htpasswd` only for its users."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
@@ -385,6 +398,9 @@ def registry(host: str) -> Iterator[Registry]:
             "storage": {"filesystem": {"rootdirectory": str(home / "data")}, "delete": {"enabled": True}},
             "http": {"addr": host},
         }
+        if htpasswd:
+            (home / "htpasswd").write_text(htpasswd)
+            configuration["auth"] = {"htpasswd": {"realm": "private", "path": str(home / "htpasswd")}}
         # JSON is YAML.
         (home / "config.yml").write_text(json.dumps(configuration))
         log = home / "log"

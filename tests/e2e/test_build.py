@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +12,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests import busybox
 from tests.e2e.behind import Unchanged, ask, assert_tells_nothing, message
+from tests.e2e.images import on_the_engine
 from tests.e2e.stack import Registry, Result, Stack
 from tests.e2e.test_crash import kill_tree
 from tests.machine import wait_until
@@ -49,32 +49,13 @@ def build(stack: Stack, account: str, place: Path, *words: str, **how: object) -
     return stack.docker(account, "build", *words, str(place), timeout=120, **how)  # type: ignore[arg-type]
 
 
-def on_the_engine(stack: Stack, *words: str) -> Result:
-    """The docker command against the stock engine."""
-    env = {"DOCKER_BUILDKIT": "0", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        [*stack.command(cli="20"), "-H", stack.engine.url, *words],
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env=env,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
-
-
 def alike(text: str) -> str:
     """Output with what differs from one build to the next taken away."""
     return re.sub(r"\b[0-9a-f]{12}\b|sha256:[0-9a-f]{64}", "ID", text)
 
 
 def tar(files: Mapping[str, str]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content.encode())
-            archive.addfile(member, io.BytesIO(content.encode()))
-    return out.getvalue()
+    return busybox.files({name: content.encode() for name, content in files.items()})
 
 
 EVERYTHING = """# syntax=docker/dockerfile:1

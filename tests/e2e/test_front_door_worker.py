@@ -41,7 +41,7 @@ import hashlib, json, os, socket, threading, time
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from app.server.relay import Stream
+from app.server.stream import Stream
 
 
 def engine(sock, late):
@@ -254,6 +254,7 @@ def start(folder: Path, *options: str) -> FrontDoor:
         "USER": user,
         "GROUP": group,
         "RUN_DIR": folder,
+        "LOG": folder / "nginx-error.log",
         "MODULES_DIR": "/usr/lib/nginx/modules",
         "NJS_DIR": REPOSITORY / "deploy/nginx",
         "PORT": f"127.0.0.1:{port}",
@@ -261,6 +262,8 @@ def start(folder: Path, *options: str) -> FrontDoor:
         "SERVER_KEY": server.key,
         "CLIENT_CA": ca.certificate,
         "SOCKET": door.socket_path,
+        "CLOUDAPI_PORT": f"unix:{folder}/cloudapi-port",
+        "CLOUDAPI_SOCKET": folder / "cloudapi.sock",
     }.items():
         text = text.replace(f"@{name}@", str(value))
     configuration = folder / "nginx.conf"
@@ -275,7 +278,7 @@ def start(folder: Path, *options: str) -> FrontDoor:
         "SDC_WORKERS": "1",
         "SDC_THREADS": "4",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", str(REPOSITORY / "deploy/gunicorn.conf.py")]
+    command = [sys.executable, "-m", "app.server", "-c", str(REPOSITORY / "deploy/gunicorn.conf.py")]
     with (folder / "gunicorn.log").open("wb") as log:
         door.processes["gunicorn"] = subprocess.Popen(
             [*command, "--graceful-timeout", "8", *options, "frontdoorstub:application"],
@@ -284,7 +287,17 @@ def start(folder: Path, *options: str) -> FrontDoor:
             stdout=log,
             stderr=log,
         )
-    wait_until(lambda: os.path.exists(door.socket_path), "gunicorn's socket")
+    try:
+        wait_until(lambda: os.path.exists(door.socket_path), "gunicorn's socket")
+        _start_nginx(door, configuration)
+    except BaseException:
+        stop(door)
+        raise
+    return door
+
+
+def _start_nginx(door: FrontDoor, configuration: Path) -> None:
+    folder = door.folder
     with (folder / "nginx.log").open("wb") as log:
         door.processes["nginx"] = subprocess.Popen(
             [NGINX, "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(configuration)],
@@ -298,7 +311,6 @@ def start(folder: Path, *options: str) -> FrontDoor:
         return False
 
     wait_until(answers, "an answer through nginx")
-    return door
 
 
 def stop(door: FrontDoor) -> None:

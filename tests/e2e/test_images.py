@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.images import forget_images, image, pack
 from tests.e2e.stack import Registry, Stack
-from tests.e2e.test_load import image, pack
-from tests.e2e.test_pull import forget_images
 
 
 @pytest.fixture(scope="module")

@@ -4,61 +4,20 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import io
 import json
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.images import Files, image, pack
 from tests.e2e.stack import Stack
-from tests.e2e.test_pull import forget_images
-from tests.machine import busybox_archive
 
-Files = dict[str, bytes]
-
-
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    for account in ("alice", "bob"):
-        stack.remove_all(account)
-    forget_images(stack)
-
-
-def files_of(archive: bytes) -> Files:
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
-
-
-def pack(files: Files) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return out.getvalue()
-
-
-def image(marker: str, *tags: str) -> tuple[Files, str]:
-    """An archive's files and the image's id: busybox with a label that makes it another image."""
-    files = files_of(busybox_archive())
-    manifest = json.loads(files.pop("manifest.json"))[0]
-    config = json.loads(files.pop(manifest["Config"]))
-    files.pop("repositories", None)
-    config.setdefault("config", {})["Labels"] = {"marker": marker}
-    raw = json.dumps(config).encode()
-    image_id = hashlib.sha256(raw).hexdigest()
-    files[f"{image_id}.json"] = raw
-    entry = {"Config": f"{image_id}.json", "RepoTags": list(tags) or None, "Layers": manifest["Layers"]}
-    files["manifest.json"] = json.dumps([entry]).encode()
-    return files, f"sha256:{image_id}"
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress], ids=["", "gz", "bz2", "xz"])

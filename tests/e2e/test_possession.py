@@ -6,7 +6,6 @@ from __future__ import annotations
 import gzip
 import json
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +14,6 @@ from tests import busybox
 from tests.e2e.any_registry import AnyRegistry, digest_of
 from tests.e2e.behind import Unchanged
 from tests.e2e.stack import Registry, Stack
-from tests.e2e.test_pull import forget_images
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,7 @@ class Secret:
     packed: bytes
 
 
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    forget_images(stack)
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 @pytest.fixture

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.images import image, on_the_engine, pack
 from tests.e2e.stack import OWN_REGISTRY, Stack
-from tests.e2e.test_load import image, pack
-from tests.e2e.test_pull import forget_images, on_the_engine
 
-
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    for account in ("alice", "bob"):
-        stack.remove_all(account)
-    forget_images(stack)
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 def test_each_account_has_its_own(stack: Stack, cli: str) -> None:

@@ -5,44 +5,19 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import secrets
-import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
-from tests.e2e.stack import Registry, Result, Stack
+from tests.e2e.images import on_the_engine
+from tests.e2e.stack import Registry, Stack
 
-
-def forget_images(stack: Stack) -> None:
-    """Both accounts lose what tests have brought, whatever uses it."""
-    stack.psql("DELETE FROM image_names WHERE repository <> 'docker.io/library/busybox'")
-    stack.psql(
-        "DELETE FROM account_images a WHERE NOT EXISTS (SELECT FROM image_names n WHERE "
-        "n.account_id = a.account_id AND n.image_id = a.image_id)"
-    )
-
-
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, registry: Registry, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    for account in ("alice", "bob"):
-        stack.remove_all(account)
-    forget_images(stack)
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 def images(stack: Stack, account: str = "alice") -> set[str]:
     listed = stack.docker(account, "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").text
     return {line for line in listed.splitlines() if not line.startswith("busybox:")}
-
-
-def on_the_engine(stack: Stack, *words: str) -> Result:
-    """The docker command against the stock engine."""
-    done = subprocess.run(
-        [*stack.command(cli="20"), "-H", stack.engine.url, *words], capture_output=True, timeout=60, check=False
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def test_by_tag(stack: Stack, registry: Registry, cli: str) -> None:

@@ -13,9 +13,9 @@ import pytest
 from tests import busybox
 from tests.e2e.any_registry import AnyRegistry, digest_of
 from tests.e2e.clients import Docker
+from tests.e2e.images import forget_images
 from tests.e2e.stack import Stack
 from tests.e2e.test_crash import kill_tree, settle
-from tests.e2e.test_pull import forget_images
 from tests.machine import wait_until
 
 

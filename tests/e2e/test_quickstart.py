@@ -24,7 +24,7 @@ def test_status_shows_parts_engine_and_accounts(stack: Stack) -> None:
     status = stack.status()
 
     assert {name: part["state"] for name, part in status["parts"].items()} == dict.fromkeys(
-        ["postgres", "dockerd", "gunicorn", "observer", "nginx"], "running"
+        ["postgres", "dockerd", "gunicorn", "cloudapi", "observer", "nginx"], "running"
     )
     for part in status["parts"].values():
         assert Path(f"/proc/{part['pid']}").exists()
@@ -35,6 +35,7 @@ def test_status_shows_parts_engine_and_accounts(stack: Stack) -> None:
     assert status["answers"] is True
     said = stack.quickstart("status").text
     assert "gunicorn" in said and engine["socket"] in said
+    assert f"https://{stack.cloudapi}" in said
 
 
 def test_env_prints_only_export_lines_that_work(stack: Stack) -> None:
@@ -127,7 +128,7 @@ def test_the_application_socket_is_for_nginx_alone(stack: Stack) -> None:
     assert stat.S_IMODE(about.st_mode) == 0o660
 
 
-@pytest.mark.parametrize("part", ["nginx", "gunicorn", "observer", "dockerd", "postgres"])
+@pytest.mark.parametrize("part", ["nginx", "gunicorn", "cloudapi", "observer", "dockerd", "postgres"])
 def test_a_part_that_dies_is_started_again(stack: Stack, part: str) -> None:
     old = stack.pid(part)
     os.kill(old, signal.SIGKILL)
@@ -157,6 +158,17 @@ def test_a_taken_port_is_named_with_its_owner() -> None:
         # It could be repeated with another port, and it can be taken down.
         assert quickstart("down", "--home", str(home)).code == 0
         assert not home.exists()
+
+
+def test_so_is_one_for_cloudapi_but_its_default_gives_way() -> None:
+    with folder("quickstart") as parent, socket.create_server((ADDRESS, 0)) as other:
+        home, taken = parent / "home", other.getsockname()[1]
+        words = ["up", "--home", str(home), "--address", ADDRESS, "--engine", "unix:///no/sock", "--port"]
+        done = quickstart(*words, str(free_port()), "--cloudapi-port", str(taken))
+        assert f"port {taken} at {ADDRESS} is taken by" in done.said and "--cloudapi-port" in done.said
+        # As far from the Docker port as 8443 is from 2376 would be the same port; the engine is all that is missing.
+        assert "/no/sock" in quickstart(*words, str(taken - 8443 + 2376)).said
+        assert quickstart("down", "--home", str(home)).code == 0
 
 
 def test_a_foreign_address_is_refused() -> None:

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.images import image, pack
 from tests.e2e.stack import Stack
-from tests.e2e.test_load import image, pack
-from tests.e2e.test_pull import forget_images
 
-
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    for account in ("alice", "bob"):
-        stack.remove_all(account)
-    forget_images(stack)
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 def load(stack: Stack, marker: str, *tags: str, account: str = "alice") -> str:

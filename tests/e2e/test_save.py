@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import busybox
+from tests.e2e.images import files_of, image, on_the_engine, pack
 from tests.e2e.stack import Stack
-from tests.e2e.test_load import files_of, image, pack
-from tests.e2e.test_pull import forget_images, on_the_engine
 
-
-@pytest.fixture(autouse=True)
-def fresh(stack: Stack, alice: str, bob: str) -> Iterator[None]:
-    forget_images(stack)
-    yield
-    for account in ("alice", "bob"):
-        stack.remove_all(account)
-    forget_images(stack)
+pytestmark = pytest.mark.usefixtures("fresh_images")
 
 
 def test_save_and_load(stack: Stack, cli: str) -> None:

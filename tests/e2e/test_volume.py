@@ -75,7 +75,7 @@ def test_list(docker: Docker) -> None:
     assert "one local local /var/lib/docker/volumes/one/_data tier=db\n" in shown
     for wrong in ("colour=red", "dangling=maybe"):
         refused = docker("volume", "ls", "--filter", wrong, check=False)
-        assert refused.code == 1 and f"invalid filter '{wrong.partition('=')[0]}" in refused.said
+        assert refused.code == 1 and f"Invalid filter '{wrong.partition('=')[0]}" in refused.said
 
 
 @two_clients
@@ -187,15 +187,15 @@ BAD: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/volumes/create", {"Name": "ok", "Labels": {"sdc.own": "x"}}, 403, "reserved label"),
     ("POST", "/volumes/create", {"Name": "ok", "Labels": {"a": 1}}, 400, "cannot unmarshal number"),
     ("POST", "/volumes/create", {"Name": "ok", "ClusterVolumeSpec": {"Group": "g"}}, 501, "cluster volumes"),
-    ("GET", "/volumes?filters=" + filters(colour=["x"]), None, 400, "invalid filter 'colour'"),
-    ("GET", "/volumes?filters=" + filters(dangling=["x"]), None, 400, "invalid filter 'dangling=[x]'"),
+    ("GET", "/volumes?filters=" + filters(colour=["x"]), None, 400, "Invalid filter 'colour'"),
+    ("GET", "/volumes?filters=" + filters(dangling=["x"]), None, 400, "Invalid filter 'dangling=[x]'"),
     ("GET", "/volumes?filters=nojson", None, 400, "invalid filter"),
     ("GET", "/volumes/nosuch", None, 404, "get nosuch: no such volume"),
     ("DELETE", "/volumes/nosuch", None, 404, "get nosuch: no such volume"),
     ("DELETE", "/volumes/..%2F..%2Fetc", None, 400, "invalid path"),
-    ("POST", "/volumes/prune?filters=" + filters(dangling=["true"]), None, 400, "invalid filter 'dangling'"),
-    ("POST", "/volumes/prune?filters=" + filters(all=["x"]), None, 400, "invalid filter 'all=[x]'"),
-    ("POST", "/containers/prune?filters=" + filters(status=["x"]), None, 400, "invalid filter 'status'"),
+    ("POST", "/volumes/prune?filters=" + filters(dangling=["true"]), None, 400, "Invalid filter 'dangling'"),
+    ("POST", "/volumes/prune?filters=" + filters(all=["x"]), None, 400, "Invalid filter 'all=[x]'"),
+    ("POST", "/containers/prune?filters=" + filters(status=["x"]), None, 400, "Invalid filter 'status'"),
     ("POST", "/containers/prune?filters=" + filters(until=["x"]), None, 400, 'as time or duration: "x"'),
     ("POST", "/containers/prune?filters=" + filters(until=["1h", "2h"]), None, 400, "more than one until filter"),
     ("GET", "/system/df?type=cheese", None, 400, "unknown object type: cheese"),

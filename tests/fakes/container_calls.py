@@ -14,6 +14,7 @@ from typing import Any
 
 from app.engine.client import RawStream
 from app.errors import Conflict, InvalidParameter, NotFound
+from tests import busybox
 from tests.fakes import shapes
 from tests.fakes.process import STDOUT, Wire
 from tests.fakes.traps import Traps, recorded
@@ -194,13 +195,7 @@ class FakeContainerCalls(Traps):
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name.lstrip("/"))
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+    return busybox.files({name.lstrip("/"): content for name, content in files.items()})
 
 
 def _raw(wire: Wire, fields: Mapping[str, str]) -> RawStream:

@@ -36,7 +36,8 @@ def follows(world: World, observer: Observer) -> Observer:
 
 
 def actions(world: World) -> list[str]:
-    return [action for (action,) in world.sql("SELECT action FROM events ORDER BY id")]
+    """What containers were told to have done."""
+    return [action for (action,) in world.sql("SELECT action FROM events WHERE type = 'container' ORDER BY id")]
 
 
 def test_rows_follow_the_engine(world: World, follows: Observer) -> None:
@@ -80,6 +81,21 @@ def test_one_bad_message_does_not_stop_the_others(world: World, follows: Observe
     wait_for(lambda: "start" in actions(world))
     assert len(world.engine.bodies) == connects
     assert actions(world) == ["create", "start"]
+
+
+def test_labels_that_an_image_brings_are_not_believed(world: World, follows: Observer) -> None:
+    """What a build runs carries the labels of its image, and those may be the ones of somebody's container."""
+    container_id = world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
+    stolen = dict(world.on_engine(container_id).config["Labels"])  # type: ignore[union-attr]
+    made = world.engine.create_container("busy_builder", {"Image": world.image_id, "Cmd": ["true"], "Labels": stolen})
+    world.engine.start_container("busy_builder")
+    world.engine.die(made, 7)
+    world.engine.remove_container("busy_builder", force=True)
+    world.engine.pause_container(world.on_engine(container_id).name)  # type: ignore[union-attr]
+    wait_for(lambda: "pause" in actions(world))
+    assert actions(world) == ["create", "start", "pause"]
+    assert world.state(container_id) == "paused"
 
 
 def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: World, follows: Observer) -> None:

@@ -16,14 +16,21 @@ from app.domain.container import Container
 from app.domain.node import Node
 from app.errors import Error
 from app.services.container_create import ContainerCreate
+from app.services.container_endpoints import Endpoints
 from app.services.container_io import ContainerIo
 from app.services.container_lifecycle import ContainerLifecycle
+from app.services.container_prune import ContainerPrune
 from app.services.container_queries import ContainerQueries
 from app.services.container_sync import ContainerSync
+from app.services.disk_usage import DiskUsage, VolumeSizes
+from app.services.image_content import ImageContent
+from app.services.image_history import ImageHistory
+from app.services.images import Images
 from app.services.intent import Intents
 from app.services.networks import Networks
 from app.services.process import Process
 from app.services.recovery import Recovery
+from app.services.volumes import Volumes
 from app.settings import Settings
 from app.store import accounts, containers, images, nodes
 from app.store.session import Store
@@ -63,12 +70,19 @@ class Member:
         self.process = Process(store, kind)
         intents = Intents(self.process)
         self.sync = ContainerSync(store, fleet)  # type: ignore[arg-type]
-        self.lifecycle = ContainerLifecycle(store, fleet, self.sync, intents)  # type: ignore[arg-type]
         pool = settings.network_pool
         self.networks = Networks(store, fleet, self.process, pool, settings.fleet)  # type: ignore[arg-type]
+        self.endpoints = Endpoints(store, fleet, self.networks)  # type: ignore[arg-type]
+        self.lifecycle = ContainerLifecycle(store, fleet, self.sync, intents, self.endpoints)  # type: ignore[arg-type]
         self.create = ContainerCreate(store, fleet, self.sync, intents, self.networks, settings.fleet)  # type: ignore[arg-type]
         self.queries = ContainerQueries(store, fleet, self.sync, settings.fleet)  # type: ignore[arg-type]
         self.io = ContainerIo(store, fleet, self.sync)  # type: ignore[arg-type]
+        self.content = ImageContent(store, fleet, intents, settings.fleet)  # type: ignore[arg-type]
+        sizes = VolumeSizes(store, fleet)  # type: ignore[arg-type]
+        self.volumes = Volumes(store, fleet, intents, sizes, settings.fleet)  # type: ignore[arg-type]
+        self.container_prune = ContainerPrune(store, self.lifecycle, self.queries)
+        history = ImageHistory(store, fleet, self.content)  # type: ignore[arg-type]
+        self.disk_usage = DiskUsage(store, self.queries, Images(store, history), history, sizes)
         self.recovery = Recovery(
             store,
             fleet,
@@ -77,6 +91,7 @@ class Member:
             self.lifecycle,
             self.networks,
             settings.fleet,  # type: ignore[arg-type]
+            self.content,
         )
         self.core = Core(
             settings,
@@ -88,6 +103,7 @@ class Member:
             self.networks,
             intents,
             self.recovery,  # type: ignore[arg-type]
+            self.content,
         )
 
 

@@ -17,21 +17,26 @@ ALLOWED = {
     "domain": {"errors"},
     "placement": {"errors", "domain"},
     "stream": {"errors"},
-    "server": {"errors", "stream"},
+    "metrics": {"domain"},
+    "server": {"errors", "metrics", "stream"},
     "store": {"errors", "domain"},
-    "engine": {"errors", "domain", "stream"},
+    "engine": {"errors", "domain", "metrics", "stream"},
     "services": {"errors", "domain", "placement", "stream", "store", "engine", "settings"},
-    "api": {"errors", "domain", "stream", "services"},
+    "api": {"errors", "domain", "metrics", "stream", "services"},
+    "cloudapi": {"errors", "domain", "services", "api"},
     "core": {"engine", "services", "settings", "store"},
+    "cli": {"errors", "domain", "services", "settings", "store"},
 }
 #: Third party -> the only packages that may import it.
 HOMES = {
-    "falcon": {"api"},
+    "falcon": {"api", "cloudapi", "cloudapi_wsgi"},
     "gunicorn": {"server"},
     "sqlalchemy": {"store"},
     "psycopg2": {"store"},
-    "http": {"engine", "server"},
+    "http": {"engine", "metrics", "server"},
+    "prometheus_client": {"metrics"},
     "typer": {"cli"},
+    "rich": {"cli"},
     "alembic": {"cli"},
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.services.doctor.finding import Finding, bad, ok, warn
 from app.services.doctor.look import Look
 
-_PAGE = "set it as deploy/README.md says"
+_PAGE = "set it as deploy/SETTINGS.md says"
 
 
 def check(look: Look) -> Iterator[Finding]:

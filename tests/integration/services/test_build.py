@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import socket
-import tarfile
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from app.services.image_pull import ImagePull
 from app.store import images
 from app.stream import json_stream
 from app.stream.build_context import BuildContext
+from tests import busybox
 from tests.fakes.registry import FakeRegistries
 from tests.integration.world import World
 from tests.unit.domain.test_policy_build import NONE
@@ -33,12 +32,7 @@ def builds(world: World) -> Builds:
 
 
 def context(dockerfile: str) -> BuildContext:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        member = tarfile.TarInfo("Dockerfile")
-        member.size = len(dockerfile.encode())
-        archive.addfile(member, io.BytesIO(dockerfile.encode()))
-    return BuildContext([out.getvalue()], "Dockerfile")
+    return BuildContext([busybox.files({"Dockerfile": dockerfile.encode()})], "Dockerfile")
 
 
 def spec(**asked: Any) -> BuildSpec:

@@ -11,7 +11,6 @@ from app.errors import (
     Internal,
     InvalidParameter,
     NotFound,
-    NotImplemented,
     Unavailable,
 )
 from app.store import containers, images, nodes
@@ -259,7 +258,7 @@ def test_quota_of_memory_and_cpus(world: World, limit: str, body: dict, words: s
 
 def test_an_image_of_another_account_is_not_there(world: World) -> None:
     private = world.engine.add_image(
-        {"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["x"]}, "config": {"Cmd": ["sh"]}}
+        {"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]}, "config": {"Cmd": ["sh"]}}
     )
     with world.store.begin() as tx:
         images.put(tx, private, world.engine.inspect_image(private), world.node.id, world.bob.id)
@@ -340,7 +339,7 @@ def test_a_volume_means_the_accounts_own(world: World) -> None:
     ("body", "kind", "words"),
     [
         ({"HostConfig": {"NetworkMode": "other"}}, InvalidParameter, "network other not found"),
-        ({"HostConfig": {"Links": ["web:db"]}}, NotImplemented, "links are not available"),
+        ({"HostConfig": {"Links": ["web:db"]}}, InvalidParameter, "could not get container for web: No such container"),
         ({"Image": "unknown"}, NotFound, "No such image: unknown:latest"),
         ({"Labels": {"com.joyent.package": "huge"}}, InvalidParameter, "no packages match parameters"),
         ({"HostConfig": {"Memory": 999 * GIB}}, InvalidParameter, "no package supports"),
@@ -365,7 +364,9 @@ def test_an_image_may_not_say_where_the_process_begins_outside(world: World) -> 
 
 
 def test_an_image_without_command(world: World) -> None:
-    image = world.engine.add_image({"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["y"]}, "config": {}})
+    image = world.engine.add_image(
+        {"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "2" * 64]}, "config": {}}
+    )
     with world.store.begin() as tx:
         images.put(tx, image, world.engine.inspect_image(image), world.node.id, world.alice.id)
     with pytest.raises(InvalidParameter, match="No command specified"):
@@ -413,7 +414,9 @@ def test_labels_are_ours_last_and_not_shown(world: World) -> None:
 def test_an_image_cannot_pass_for_another_accounts_container(world: World) -> None:
     theirs = world.create(world.bob, "theirs")
     config = {"Cmd": ["sh"], "Labels": {"sdc.container": theirs, "sdc.account": str(world.bob.id), "sdc.name": "x"}}
-    image = world.engine.add_image({"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["z"]}, "config": config})
+    image = world.engine.add_image(
+        {"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "3" * 64]}, "config": config}
+    )
     with world.store.begin() as tx:
         images.put(tx, image, world.engine.inspect_image(image), world.node.id, world.alice.id)
     mine = world.create(world.alice, "mine", Image=image)

@@ -263,11 +263,13 @@ def test_prefixes_count_in_the_account_alone(world: World) -> None:
     mine = world.create(world.alice, "web")
     theirs = world.create(world.bob, "web")
     prefix = mine[:6]
+    world.sql("DELETE FROM container_endpoints")
     world.sql("UPDATE containers SET id = %s WHERE id = %s", prefix + theirs[6:], theirs)
     assert world.api.queries.inspect(world.alice, prefix)["Id"] == mine
     world.create(world.alice, prefix)
     assert world.api.queries.inspect(world.alice, prefix)["Name"] == f"/{prefix}"
     again = world.create(world.alice, "again")
+    world.sql("DELETE FROM container_endpoints")
     world.sql("UPDATE containers SET id = %s WHERE id = %s", mine[:20] + again[20:], again)
     with pytest.raises(NotFound):
         world.api.queries.inspect(world.alice, mine[:20])

@@ -291,6 +291,20 @@ def test_sweep_never_touches_what_is_not_ours(world: World, labels: dict) -> Non
     assert len(world.engine.containers) == 1
 
 
+def test_sweep_does_not_take_another_container_for_one_of_ours(world: World) -> None:
+    """The labels of an image are on what a build runs, too."""
+    container_id = world.run(world.alice, "web")
+    ours = world.on_engine(container_id)
+    assert ours is not None
+    body = {"Image": world.image_id, "Cmd": ["true"], "Labels": dict(ours.config["Labels"])}
+    world.engine.remove_container(ours.name, force=True)
+    world.engine.create_container("busy_builder", body)
+    world.sql("UPDATE operations SET state = 'undone' WHERE kind = 'create'")
+    world.observer.recovery.sweep(world.node)
+    assert world.state(container_id) == "dead"
+    assert len(world.engine.containers) == 1
+
+
 def test_sweep_goes_on_behind_a_container_that_cannot_be_read(world: World) -> None:
     ids = [world.run(world.alice, name) for name in ("first", "second")]
     for container_id in ids:

@@ -38,7 +38,7 @@ def test_the_accounts_own_counts(world: World) -> None:
 def test_states_are_counted_where_docker_counts_them(world: World) -> None:
     for state in ("running", "paused", "restarting", "dead"):
         container_id = world.create(world.alice, f"is-{state}")
-        world.sql("UPDATE containers SET state = %s WHERE id = %s", state, container_id)
+        world.sql("UPDATE containers SET state = %s, started_at = now() WHERE id = %s", state, container_id)
     seen = info(world, "alice")
     counts = {key: seen[key] for key in seen if key.startswith("Containers")}
     assert counts == {"Containers": 4, "ContainersRunning": 2, "ContainersPaused": 1, "ContainersStopped": 1}

@@ -9,7 +9,8 @@ import tarfile
 
 import pytest
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, Unavailable
+from app.stream import build_context
 from app.stream.build_context import BuildContext
 from app.stream.decompress import detect
 
@@ -103,3 +104,10 @@ def test_no_file() -> None:
 def test_what_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidParameter):
         BuildContext([data], "Dockerfile")
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contexts leave room to others."""
+    monkeypatch.setattr(build_context, "SPARE", 1.0)
+    with pytest.raises(Unavailable, match="no room"):
+        BuildContext([archive({"Dockerfile": b"FROM x"})], "Dockerfile")

@@ -1,0 +1,178 @@
+"""An observer that was away: what the engine remembers is told as it was, and what it does not is made and marked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app import observer as module
+from app.domain.container_state import ContainerState
+from app.observer import Observer
+from app.services.node_events import NodeEvents, engine_clock
+from app.store import told
+from tests.fakes.events import REMEMBERED
+from tests.integration.world import Member, World, wait_for
+
+Follow = Callable[[], Callable[[], None]]
+
+
+@pytest.fixture
+def follow(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Follow]:
+    """Start an observer; what is returned kills it."""
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.2)
+    observers: list[Observer] = []
+
+    def start() -> Callable[[], None]:
+        opened = len(world.engine.bodies)
+        observer = Observer(Member(world.store, world.fleet, world.settings, "observer").core)
+        thread = threading.Thread(target=observer.run, daemon=True)
+        thread.start()
+        wait_for(lambda: len(world.engine.bodies) > opened)
+
+        def end() -> None:
+            observer.stop()
+            thread.join(10)
+            wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith(("node-", "watch-"))])
+            world.sql("UPDATE nodes SET state = 'up', lease_until = NULL, lease_process_id = NULL")
+
+        observers.append(observer)
+        return end
+
+    yield start
+    for observer in observers:
+        observer.stop()
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith(("node-", "watch-", "beat"))])
+
+
+def story(world: World, container_id: str) -> list[str]:
+    """What was told of a container's life, what was made up with a star."""
+    rows = world.sql(
+        """
+        SELECT action || CASE WHEN attributes ? 'resynced' THEN '*' ELSE '' END FROM events
+        WHERE actor_id = %s AND action IN ('create', 'start', 'die', 'destroy', 'pause', 'unpause') ORDER BY id
+        """,
+        container_id,
+    )
+    return [action for (action,) in rows]
+
+
+def noise(world: World, container_id: str, count: int) -> None:
+    """So many events of one container that say nothing of its state."""
+    container = world.on_engine(container_id)
+    for _ in range(count):
+        world.engine._emit(container, "kill", signal="0")
+
+
+def settled(world: World, container_id: str, wanted: list[str]) -> None:
+    wait_for(lambda: len(story(world, container_id)) >= len(wanted))
+    assert story(world, container_id) == wanted
+
+
+def test_a_gap_that_the_engine_remembers(world: World, follow: Follow) -> None:
+    end = follow()
+    web = world.run(world.alice, "web")
+    settled(world, web, ["create", "start"])
+    end()
+    world.engine.die(world.on_engine(web).id, 3)  # type: ignore[union-attr]
+    world.api.lifecycle.start(world.alice, "web")
+    other = world.run(world.alice, "other")
+    world.api.lifecycle.remove(world.alice, "other", force=True, volumes=False, link=False)
+    noise(world, web, REMEMBERED - 40)
+    follow()
+    settled(world, web, ["create", "start", "die", "start"])
+    settled(world, other, ["create", "start", "die", "destroy"])
+    assert world.sql("SELECT count(*) FROM events WHERE action = 'kill'") == [(REMEMBERED - 40,)]
+
+
+def test_a_gap_that_it_does_not(world: World, follow: Follow) -> None:
+    end = follow()
+    ended = world.run(world.alice, "ended", Labels={"tier": "front"})
+    again = world.run(world.alice, "again")
+    removed = world.run(world.bob, "removed")
+    same = world.run(world.alice, "same")
+    for container in (ended, again, removed, same):
+        settled(world, container, ["create", "start"])
+    end()
+    world.engine.die(world.on_engine(ended).id, 3)  # type: ignore[union-attr]
+    world.api.lifecycle.restart(world.alice, "again", seconds=1, signal=None)
+    world.api.lifecycle.remove(world.bob, "removed", force=True, volumes=False, link=False)
+    new = world.run(world.alice, "new")
+    brief = world.run(world.bob, "brief")
+    world.api.lifecycle.remove(world.bob, "brief", force=True, volumes=False, link=False)
+    noise(world, same, REMEMBERED + 50)
+    kill = follow()
+    settled(world, ended, ["create", "start", "die*"])
+    settled(world, again, ["create", "start", "die*", "start*"])
+    settled(world, removed, ["create", "start", "die*", "destroy*"])
+    settled(world, new, ["create*", "start*"])
+    settled(world, brief, ["create*", "start*", "die*", "destroy*"])
+    assert story(world, same) == ["create", "start"]
+    (attributes,) = world.sql("SELECT attributes FROM events WHERE actor_id = %s AND action = 'die'", ended)[0]
+    assert attributes == {"tier": "front", "name": "ended", "image": "busybox", "exitCode": "3", "resynced": "true"}
+    for container, account in ((removed, world.bob), (brief, world.bob), (new, world.alice)):
+        assert world.sql("SELECT DISTINCT account_id::text FROM events WHERE actor_id = %s", container) == [
+            (str(account.id),)
+        ]
+    names = world.sql("SELECT DISTINCT attributes ->> 'name' FROM events WHERE actor_id = %s", brief)
+    assert names == [("brief",)]
+    # It is done once: the next connect finds no gap, and neither does another observer.
+    lives = "SELECT count(*) FROM events WHERE type = 'container' AND attributes ->> 'name' <> 'after'"
+    before = world.sql(lives)
+    kill()
+    follow()
+    wait_for(lambda: world.sql("SELECT state FROM nodes") == [("up",)])
+    world.run(world.alice, "after")
+    wait_for(lambda: world.sql("SELECT id FROM events WHERE attributes ->> 'name' = 'after' AND action = 'start'"))
+    assert world.sql(lives) == before
+
+
+def test_an_engine_that_was_restarted(world: World, follow: Follow) -> None:
+    """It remembers nothing, and what ran has ended."""
+    end = follow()
+    web = world.run(world.alice, "web")
+    settled(world, web, ["create", "start"])
+    end()
+    world.engine.die(world.on_engine(web).id, 137)  # type: ignore[union-attr]
+    world.engine.forget_events()
+    follow()
+    settled(world, web, ["create", "start", "die*"])
+    assert world.state(web) == "exited"
+
+
+def test_two_that_find_the_same_gap(world: World, follow: Follow) -> None:
+    web = world.run(world.alice, "web")
+    world.engine.forget_events()
+    world.run(world.alice, "other")
+    world.engine.forget_events()
+    for member in (world.api, world.observer):
+        looked_at = engine_clock(world.engine)  # type: ignore[arg-type]
+        NodeEvents(world.store, member.sync, world.settings.fleet).resync(world.node, world.engine, looked_at)  # type: ignore[arg-type]
+    assert story(world, web) == ["create*", "start*"]
+    with world.store.begin() as tx:
+        known = told.list_on_node(tx, world.node.id)
+    assert {t.state for t in known.values()} == {ContainerState.RUNNING}
+
+
+def test_networks_and_volumes_are_told_in_the_tenants_words(world: World, follow: Follow) -> None:
+    follow()
+    web = world.run(world.alice, "web", HostConfig={"Binds": ["data:/data"]})
+    foreign = world.engine.create_container("foreign", {"Image": world.image_id, "Cmd": ["sh"]})
+    world.engine.start_container(foreign)
+    world.engine.die(world.on_engine(web).id, 0)  # type: ignore[union-attr]
+    wait_for(lambda: world.sql("SELECT id FROM events WHERE action = 'unmount'"))
+    found = world.sql("SELECT type, action, actor_id, attributes FROM events WHERE type <> 'container' ORDER BY id")
+    network_id = world.sql("SELECT id FROM networks WHERE account_id = %s", str(world.alice.id))[0][0]
+    told_of = [(kind, action, actor) for kind, action, actor, _ in found if action not in ("create", "destroy")]
+    assert told_of == [
+        ("network", "connect", network_id),
+        ("volume", "mount", "data"),
+        ("network", "disconnect", network_id),
+        ("volume", "unmount", "data"),
+    ]
+    assert all(a["container"] == web for _, action, _, a in found if action not in ("create", "destroy"))
+    by_action = {action: a for _, action, _, a in found}
+    assert by_action["connect"] == {"container": web, "name": "bridge", "type": "bridge"}
+    assert by_action["mount"]["destination"] == "/data"
