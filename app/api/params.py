@@ -28,11 +28,16 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _LONG_INTEGER = re.compile(r"[+-]?[0-9]+")
 _TIMESTAMP = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]{1,18}))?")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def parse_query(query_string: str) -> dict[str, list[str]]:
     """The parameters of a query string as WSGI gives it. Raises InvalidParameter."""
+    if ";" in query_string:
+        raise InvalidParameter("invalid semicolon separator in query")
+    if broken := _BROKEN_ESCAPE.search(query_string):
+        raise InvalidParameter(f'invalid URL escape "{_shown(broken[0])}"')
     try:
         # WSGI hands on raw bytes as latin-1.
         text = query_string if query_string.isascii() else query_string.encode("latin-1").decode()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.resources.build import Build, BuildCachePrune, BuildCancel
-from app.api.resources.container_changes import ContainerCommit, ContainerUpdate
+from app.api.resources.container_changes import ContainerCommitting, ContainerUpdating
 from app.api.resources.container_files import ContainerArchive, ContainerChanges, ContainerExport
-from app.api.resources.container_stats import ContainerStats
+from app.api.resources.container_stats import ContainerSamples
 from app.api.resources.container_streams import ContainerAttach, ContainerLogs, ContainerWait, ContainerWebsocket
 from app.api.resources.containers import (
     ContainerActions,
@@ -34,20 +34,22 @@ from app.api.resources.refused import refused
 from app.api.resources.registries import RegistryCalls
 from app.api.resources.space import ContainersPrune, SystemDf
 from app.api.resources.system import CaPem, Info, Ping, Version
-from app.api.resources.volumes import Volumes as VolumeCalls
+from app.api.resources.volumes import VolumeCalls
 from app.api.router import Route
 from app.api.share import Share
 from app.domain.policy import Rules
-from app.services import container_commit, container_stats, container_update
 from app.services.audit import Recorder
 from app.services.build import Builds
 from app.services.build_prune import BuildPrune
+from app.services.container_commit import ContainerCommit
 from app.services.container_create import ContainerCreate
 from app.services.container_files import ContainerFiles
 from app.services.container_io import ContainerIo
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_prune import ContainerPrune
 from app.services.container_queries import ContainerQueries
+from app.services.container_stats import ContainerStats
+from app.services.container_update import ContainerUpdate
 from app.services.disk_usage import DiskUsage
 from app.services.events import Events
 from app.services.identity import Identity
@@ -80,9 +82,9 @@ class Services:
     queries: ContainerQueries
     io: ContainerIo
     files: ContainerFiles
-    stats: container_stats.ContainerStats
-    update: container_update.ContainerUpdate
-    commit: container_commit.ContainerCommit
+    stats: ContainerStats
+    update: ContainerUpdate
+    commit: ContainerCommit
     images: Images
     image_pull: ImagePull
     image_push: ImagePush
@@ -153,7 +155,7 @@ def table(services: Services) -> list[Route]:
         Route(
             "POST",
             "/containers/{name}/update",
-            ContainerUpdate(services.update, services.rules).on_post,
+            ContainerUpdating(services.update, services.rules).on_post,
             "containers.update",
             since="1.22",
         ),
@@ -163,8 +165,13 @@ def table(services: Services) -> list[Route]:
         Route("POST", "/containers/{name}/copy", archive.on_copy, "containers.archive", until="1.24"),
         Route("GET", "/containers/{name}/changes", ContainerChanges(services.files).on_get, "containers.changes"),
         Route("GET", "/containers/{name}/export", ContainerExport(services.files).on_get, "containers.export"),
-        Route("GET", "/containers/{name}/stats", ContainerStats(services.stats).on_get, "containers.stats"),
-        Route("POST", "/commit", ContainerCommit(services.commit, services.rules, share).on_post, "containers.commit"),
+        Route("GET", "/containers/{name}/stats", ContainerSamples(services.stats).on_get, "containers.stats"),
+        Route(
+            "POST",
+            "/commit",
+            ContainerCommitting(services.commit, services.rules, share).on_post,
+            "containers.commit",
+        ),
         Route("POST", "/containers/{name}/rename", actions.on_rename, "containers.rename"),
         Route("POST", "/containers/{name}/resize", actions.on_resize, "containers.resize"),
         Route("POST", "/containers/{name}/exec", ExecCreate(services.io).on_post, "exec.create"),

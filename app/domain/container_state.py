@@ -29,7 +29,6 @@ class Command(StrEnum):
     RESTART = "restart"
     KILL = "kill"
     EXEC = "exec"
-    TOP = "top"
     ATTACH = "attach"
     PAUSE = "pause"
     UNPAUSE = "unpause"
@@ -53,7 +52,6 @@ COMMANDS: dict[ContainerState, dict[Command, ContainerState]] = {
         C.RESTART: S.RUNNING,
         C.KILL: S.RUNNING,
         C.EXEC: S.RUNNING,
-        C.TOP: S.RUNNING,
         C.ATTACH: S.RUNNING,
         C.PAUSE: S.PAUSED,
         C.UPDATE: S.RUNNING,
@@ -62,7 +60,6 @@ COMMANDS: dict[ContainerState, dict[Command, ContainerState]] = {
         C.STOP: S.EXITED,
         C.RESTART: S.RUNNING,
         C.KILL: S.PAUSED,
-        C.TOP: S.PAUSED,
         C.UNPAUSE: S.RUNNING,
         C.UPDATE: S.PAUSED,
     },
@@ -125,7 +122,7 @@ def refuse(state: ContainerState, command: Command, container_id: str) -> Error:
             return Conflict(f"Container {container_id} is already paused")
         case C.UNPAUSE:
             return Conflict(f"Container {container_id} is not paused")
-        case C.EXEC | C.TOP | C.ATTACH | C.PAUSE if state is S.RESTARTING:
+        case C.EXEC | C.ATTACH | C.PAUSE if state is S.RESTARTING:
             return Conflict(f"Container {container_id} is restarting, wait until the container is running")
         case _:
             return Conflict(f"Container {container_id} is not running")

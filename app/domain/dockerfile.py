@@ -44,8 +44,8 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _ASSIGNED = re.compile(r"(?:^|[\s\"'])([A-Za-z_][A-Za-z0-9_]*)")
-#: Not a here-string, nor what arithmetic has behind a shift.
-_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[A-Za-z_'\"\\$`{]")
+#: A whole word: no here-string, and no shift in arithmetic.
+_HERE_DOCUMENT = re.compile(r"[\d\"'\\]*<<-?[A-Za-z_'\"\\$`{][^<]*")
 
 #: The tenant's name of an image -> its id.
 Ids = Mapping[str, str]
@@ -53,9 +53,8 @@ Ids = Mapping[str, str]
 
 @dataclass(frozen=True)
 class _Instruction:
-    #: Of its first physical line, from 1, and how many there are.
+    #: Of its first physical line, from 1.
     number: int
-    lines: int
     word: str
     rest: str
     #: As the engine would show it.
@@ -164,16 +163,16 @@ def _instructions(lines: list[str], escape: str) -> list[_Instruction]:
         more = continued.search(line)
         parts.append(continued.sub(r"\1", line))
         if more is None:
-            found.append(_instruction(first, number, "".join(parts), escape))
+            found.append(_instruction(first, "".join(parts), escape))
             parts = []
     if parts and "".join(parts).strip():
-        found.append(_instruction(first, len(lines), "".join(parts), escape))
+        found.append(_instruction(first, "".join(parts), escape))
     if len(found) > MOST_INSTRUCTIONS:
         raise InvalidParameter(f"the Dockerfile has more than {MOST_INSTRUCTIONS} instructions")
     return found
 
 
-def _instruction(first: int, last: int, logical: str, escape: str) -> _Instruction:
+def _instruction(first: int, logical: str, escape: str) -> _Instruction:
     text = logical.strip()
     if text.endswith(escape):
         raise InvalidParameter(f"dockerfile parse error line {first}: an instruction ends with the escape character")
@@ -183,9 +182,15 @@ def _instruction(first: int, last: int, logical: str, escape: str) -> _Instructi
     if len(text.encode("utf-8", "surrogateescape")) > MOST_LINE:
         raise InvalidParameter(f"dockerfile parse error line {first}: an instruction of more than {MOST_LINE} bytes")
     arguments = rest[0].strip() if rest else ""
-    if word.upper() in ("RUN", "COPY", "ADD", "ONBUILD") and _HERE_DOCUMENT.search(arguments):
+    if word.upper() in ("RUN", "COPY", "ADD", "ONBUILD") and _has_here_document(arguments):
         raise InvalidParameter(f"dockerfile parse error line {first}: here-documents are not available: use BuildKit")
-    return _Instruction(first, last - first + 1, word.upper(), arguments, text)
+    return _Instruction(first, word.upper(), arguments, text)
+
+
+def _has_here_document(arguments: str) -> bool:
+    """Whether a newer engine may see the begin of one. What is in braces may come to anything, or to nothing."""
+    words = [word for word in arguments.split() if "<<" in word]
+    return any("${" in word or _HERE_DOCUMENT.fullmatch(word) for word in words)
 
 
 def _printable(text: str) -> str:

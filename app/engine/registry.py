@@ -11,31 +11,34 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
-import json
-import re
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from app.errors import Error, Forbidden, Internal, InvalidParameter, NotFound, Unauthorized
+from app.engine.registry_answers import (
+    MAX_ANSWER,
+    READ_TIMEOUT,
+    challenge,
+    next_page,
+    read,
+    read_json,
+    refused,
+    told_by,
+    words_of,
+)
+from app.errors import Error, Forbidden, Internal, Unauthorized
 from app.stream.image_manifest import ACCEPTED
 
 CONNECT_TIMEOUT = 10.0
-#: A registry that says nothing for so long is given up.
-READ_TIMEOUT = 60.0
 MAX_MANIFEST = 4 << 20
-MAX_ANSWER = 1 << 20
 MAX_TAGS = 10_000
 _REDIRECTS = 5
 _BLOCK = 256 * 1024
 
 #: Docker Hub's registry has another name than its images.
 _HUB = {"docker.io": "registry-1.docker.io"}
-_CHALLENGE = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Registry:
         """`reference` is a tag or a digest; what comes for a digest is what it says. Raises NotFound and others."""
         headers = {"Accept": ", ".join(ACCEPTED)}
         response = self._get(f"/v2/{path}/manifests/{reference}", f"repository:{path}:pull", headers)
-        content = _read(response, MAX_MANIFEST)
+        content = read(response, MAX_MANIFEST)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if reference.startswith("sha256:") and digest != reference:
             raise Internal(f"manifest verification failed for digest {reference}")
@@ -145,7 +148,7 @@ class Registry:
 
     def blob(self, path: str, digest: str, limit: int = MAX_MANIFEST) -> bytes:
         """A small blob, whole and checked."""
-        content = _read(self._get_blob(path, digest), limit)
+        content = read(self._get_blob(path, digest), limit)
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
             raise Internal(f"filesystem layer verification failed for digest {digest}")
         return content
@@ -171,32 +174,32 @@ class Registry:
         target: str | None = f"/v2/{path}/tags/list"
         while target is not None and len(found) < MAX_TAGS:
             response = self._get(target, f"repository:{path}:pull", {})
-            listed = _json(_read(response, MAX_ANSWER)).get("tags") or []
+            listed = read_json(read(response, MAX_ANSWER)).get("tags") or []
             if not isinstance(listed, list) or not all(isinstance(tag, str) for tag in listed):
                 raise Internal("the registry sent a malformed answer")
             found += listed
-            target = _next_page(response.getheader("Link"), target)
+            target = next_page(response.getheader("Link"), target)
         return found
 
     def login(self) -> str:
         """Try the credentials. An identity token to use from now on, or "". Raises Unauthorized."""
         response = self._request("GET", "/v2/", {})
         if response.status == 401:
-            scheme, told = _challenge(response)
-            _read(response, MAX_ANSWER)
+            scheme, told = challenge(response)
+            read(response, MAX_ANSWER)
             if scheme == "bearer":
                 # A token says whether the password is right; the registry is asked with it, as dockerd does.
                 token, refresh = self._token(told, "", offline=True)
                 self._authorization[""] = f"Bearer {token}"
                 response = self._request("GET", "/v2/", {"Authorization": f"Bearer {token}"})
-                _read(response, MAX_ANSWER)
+                read(response, MAX_ANSWER)
                 if response.status == 200:
                     return refresh
             elif self._credentials.username:
                 response = self._request("GET", "/v2/", {"Authorization": self._basic()})
-                _read(response, MAX_ANSWER)
+                read(response, MAX_ANSWER)
         else:
-            _read(response, MAX_ANSWER)
+            read(response, MAX_ANSWER)
         if response.status != 200:
             text = f"{response.status} {response.reason}"
             raise Unauthorized(f"login attempt to {self._base}/v2/ failed with status: {text}")
@@ -210,8 +213,8 @@ class Registry:
             authorization = {"Authorization": self._authorization[scope]} if scope in self._authorization else {}
             response = self._request("GET", target, {**headers, **authorization})
             if response.status == 401 and attempt == 1:
-                scheme, told = _challenge(response)
-                _read(response, MAX_ANSWER)
+                scheme, told = challenge(response)
+                read(response, MAX_ANSWER)
                 if scheme == "bearer":
                     self._authorization[scope] = f"Bearer {self._token(told, told.get('scope') or scope)[0]}"
                 elif scheme == "basic" and self._credentials.username:
@@ -220,7 +223,7 @@ class Registry:
                     raise Unauthorized(f'Get "{self._base}{target}": no basic auth credentials')
                 continue
             if response.status >= 400:
-                raise _refused(response)
+                raise refused(response)
             return response
         raise AssertionError("unreachable")
 
@@ -254,7 +257,7 @@ class Registry:
             location = response.getheader("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
                 return response
-            _read(response, MAX_ANSWER)
+            read(response, MAX_ANSWER)
             before, url = urlsplit(url), urljoin(url, location)
             after = urlsplit(url)
             if before.scheme == "https" and after.scheme != "https":
@@ -293,7 +296,7 @@ class Registry:
                 self._drop(key)
                 # One that was kept may have been closed meanwhile: then a new one is tried, once.
                 if not kept:
-                    raise _NoConnection(_words(error)) from error
+                    raise _NoConnection(words_of(error)) from error
 
     def _connect(self, scheme: str, netloc: str, hostname: str, port: int | None) -> _Connection:
         addresses = self._addresses_of(netloc)
@@ -338,14 +341,14 @@ class Registry:
             joint = "&" if "?" in realm else "?"
             url = f"{realm}{joint}{urlencode({k: v for k, v in query.items() if v})}"
             response = self._to_realm("GET", url, {"Authorization": self._basic()} if own.username else {}, None)
-        content = _read(response, MAX_ANSWER)
+        content = read(response, MAX_ANSWER)
         if response.status in (401, 403):
             raise Unauthorized(
-                _told(content) or f'Get "{self._base}/v2/": unauthorized: incorrect username or password'
+                told_by(content) or f'Get "{self._base}/v2/": unauthorized: incorrect username or password'
             )
         if response.status != 200:
             raise Internal(f"the token server answered with status {response.status}")
-        found = _json(content)
+        found = read_json(content)
         token = found.get("token") or found.get("access_token")
         if not isinstance(token, str) or not token or not token.isprintable():
             raise Internal("authorization server did not include a token in the response")
@@ -363,84 +366,3 @@ class Registry:
 
 class _NoConnection(Exception):
     """Nobody answers there; the words are Go's."""
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "dial tcp: connect: connection refused"
-    if isinstance(error, TimeoutError):
-        return "net/http: request canceled (Client.Timeout exceeded while awaiting headers): i/o timeout"
-    if isinstance(error, http.client.BadStatusLine):
-        return "net/http: HTTP/1.x transport connection broken: malformed HTTP response"
-    return "EOF" if isinstance(error, http.client.HTTPException) else "dial tcp: connect: no route to host"
-
-
-def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
-    """A small body, within a time that a small body takes."""
-    data = bytearray()
-    until = time.monotonic() + READ_TIMEOUT
-    try:
-        while block := response.read1(65536):
-            data += block
-            if len(data) > limit:
-                raise InvalidParameter(f"the registry sent more than {limit} bytes where a document was asked for")
-            if time.monotonic() > until:
-                raise Internal("the registry takes too long")
-    except (OSError, http.client.HTTPException) as error:
-        raise Internal("the connection to the registry was lost") from error
-    # One that was read to its end by `read1` does not know that it is over.
-    response.close()
-    return bytes(data)
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        raise Internal("the registry sent a malformed answer") from None
-    if not isinstance(found, dict):
-        raise Internal("the registry sent a malformed answer")
-    return found
-
-
-def _challenge(response: http.client.HTTPResponse) -> tuple[str, dict[str, str]]:
-    """The scheme in lower case and the parameters of the first WWW-Authenticate that is understood."""
-    for header in response.headers.get_all("WWW-Authenticate") or []:
-        scheme, _, rest = header.strip().partition(" ")
-        if scheme.lower() in ("bearer", "basic"):
-            found = {key.lower(): quoted or bare for key, quoted, bare in _CHALLENGE.findall(rest)}
-            return scheme.lower(), found
-    return "", {}
-
-
-def _told(content: bytes) -> str:
-    """The first error of a registry's answer in Go's form: "manifest unknown: manifest unknown"."""
-    try:
-        first = _json(content)["errors"][0]
-        code, message = str(first["code"]), str(first.get("message") or "")
-    except (Error, KeyError, IndexError, TypeError):
-        return ""
-    text = f"{code.replace('_', ' ').lower()}: {message}" if message else code.replace("_", " ").lower()
-    return "".join(c if c.isprintable() else "?" for c in text[:1000])
-
-
-def _refused(response: http.client.HTTPResponse) -> Error:
-    text = _told(_read(response, MAX_ANSWER))
-    match response.status:
-        case 401:
-            return Unauthorized(text or "unauthorized: authentication required")
-        case 403:
-            return Forbidden(text or "denied: requested access to the resource is denied")
-        case 404:
-            return NotFound(text or "manifest unknown: manifest unknown")
-        case 429:
-            return Internal(text or "toomanyrequests: too many requests")
-    return Internal(text or f"received unexpected HTTP status: {response.status} {response.reason}")
-
-
-def _next_page(link: str | None, before: str) -> str | None:
-    found = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next"?', link or "")
-    if not found:
-        return None
-    parts = urlsplit(urljoin(before, found[1]))
-    return f"{parts.path}?{parts.query}" if parts.path.startswith("/v2/") else None

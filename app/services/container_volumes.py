@@ -9,6 +9,7 @@ from uuid import UUID
 from app.domain import event
 from app.domain.account import Account
 from app.domain.container import Container
+from app.domain.event import Event
 from app.domain.node import Node
 from app.domain.spec import ContainerSpec
 from app.domain.volume import Volume
@@ -63,7 +64,6 @@ def take(tx: Transaction, account: Account, spec: ContainerSpec, node: Node, con
                 tx, account.id, mount.name, node.id, mount.labels, options, first_container=container_id
             )
             taken.new.append(volume.id)
-            tell(tx, volume, "create")
         elif volume.node_id not in (None, node.id):
             raise Unavailable("the volume was created on another node meanwhile", retry_after=1)
         else:
@@ -77,13 +77,19 @@ def take(tx: Transaction, account: Account, spec: ContainerSpec, node: Node, con
 def mount(
     tx: Transaction, spec: ContainerSpec, taken: Taken, referred: dict[str, Container], container_id: str
 ) -> None:
-    """From here on nobody takes the volumes for unused. The container's row must be there."""
+    """From here on nobody takes the volumes for unused. The container's row must be there.
+
+    New volumes are told of last: the lock of the events, which all accounts share, is held until the commit.
+    """
     for wanted in spec.volumes:
         if wanted.name is not None:
             volumes.mount(tx, container_id, wanted.target, taken.named[wanted.name].id)
     # Of two that bring the same place the later one wins.
     for ref, _ in reversed(spec.volumes_from):
         volumes.mount_from(tx, container_id, referred[ref].id)
+    made = [_told(volume, "create") for volume in taken.named.values() if volume.id in taken.new]
+    if made:
+        events.append(tx, *made)
 
 
 def give_back(store: Store, engine: Engine, container_id: str, detail: dict[str, Any]) -> None:
@@ -112,7 +118,11 @@ def give_back(store: Store, engine: Engine, container_id: str, detail: dict[str,
 
 def tell(tx: Transaction, volume: Volume, action: str) -> None:
     """No engine knows a tenant's volume by its name, and none knows one at all before its first use."""
-    events.append(tx, event.ours(volume.account_id, "volume", action, volume.name, {"driver": "local"}))
+    events.append(tx, _told(volume, action))
+
+
+def _told(volume: Volume, action: str) -> Event:
+    return event.ours(volume.account_id, "volume", action, volume.name, {"driver": "local"})
 
 
 def check_room(tx: Transaction, account: Account) -> None:

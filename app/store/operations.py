@@ -25,6 +25,7 @@ _COLUMNS = (
     operations.c.process_id,
     operations.c.detail,
 )
+_PENDING = operations.c.state == OperationState.PENDING
 
 
 def _operation(row: Any) -> Operation:
@@ -57,7 +58,7 @@ def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationS
     """False where the operation is no longer this process's: another one has taken it over."""
     statement = (
         update(operations)
-        .where(operations.c.id == operation_id, operations.c.process_id == process_id, operations.c.state == "pending")
+        .where(operations.c.id == operation_id, operations.c.process_id == process_id, _PENDING)
         .values(state=state, error=error[:500], finished_at=func.now())
     )
     return tx.execute(statement).rowcount == 1
@@ -85,7 +86,7 @@ def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Op
 
 def list_held(tx: Transaction, process_id: UUID) -> list[Operation]:
     """Pending operations that this process took over or began."""
-    query = select(*_COLUMNS).where(operations.c.process_id == process_id, operations.c.state == "pending")
+    query = select(*_COLUMNS).where(operations.c.process_id == process_id, _PENDING)
     return [_operation(row) for row in tx.execute(query)]
 
 
@@ -103,16 +104,12 @@ def state_of(tx: Transaction, operation_id: UUID) -> OperationState | None:
 
 
 def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
-    query = select(operations.c.id).where(
-        operations.c.target == target, operations.c.kind == kind, operations.c.state == "pending"
-    )
+    query = select(operations.c.id).where(operations.c.target == target, operations.c.kind == kind, _PENDING)
     return tx.execute(query).first() is not None
 
 
 def are_pending(tx: Transaction, target: str, kinds: Collection[OperationKind]) -> bool:
-    query = select(operations.c.id).where(
-        operations.c.target == target, operations.c.kind.in_(kinds), operations.c.state == "pending"
-    )
+    query = select(operations.c.id).where(operations.c.target == target, operations.c.kind.in_(kinds), _PENDING)
     return tx.execute(query.limit(1)).first() is not None
 
 
@@ -125,7 +122,7 @@ def details_beside(tx: Transaction, operation_id: UUID) -> list[dict[str, Any]]:
         .where(
             own.c.id == operation_id,
             other.c.account_id != own.c.account_id,
-            (other.c.state == "pending") | (other.c.finished_at >= own.c.created_at),
+            (other.c.state == OperationState.PENDING) | (other.c.finished_at >= own.c.created_at),
         )
     )
     return [row.detail for row in tx.execute(query)]
@@ -134,6 +131,6 @@ def details_beside(tx: Transaction, operation_id: UUID) -> list[dict[str, Any]]:
 def hand_over(tx: Transaction, operation_id: UUID, process_id: UUID, to: UUID) -> None:
     tx.execute(
         update(operations)
-        .where(operations.c.id == operation_id, operations.c.process_id == process_id, operations.c.state == "pending")
+        .where(operations.c.id == operation_id, operations.c.process_id == process_id, _PENDING)
         .values(process_id=to)
     )

@@ -330,7 +330,8 @@ def upgrade() -> None:  # noqa: PLR0915  (a statement a table)
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_told_account_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["node_id"], ["nodes.id"], name=op.f("fk_told_node_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("node_id", "container_id", name=op.f("pk_told")),
-        comment="What was last told of each container. After a gap in an engine's events the missing ones follow from it.",  # noqa: E501
+        comment="What was last told of each container. "
+        "After a gap in an engine's events the missing ones follow from it.",
     )
     op.create_index(op.f("ix_told_account_id"), "told", ["account_id"], unique=False)
     op.create_table(

@@ -270,8 +270,8 @@ def test_another_accounts_container_is_not_there(stack: Stack, alice: str, bob: 
                 path = f"/v1.41/containers/{name}/attach?logs=1&stream=1&stdin=1&stdout=1"
                 wire.send("POST", path, headers=headers, behind=b"intruder\n")
                 status, fields = wire.head()
-                assert (status, fields["Content-Type"]) == ("404 Not Found", "application/json")
-                assert b"secret\n" not in wire.read(b'{"message":"No such container: %s"}' % name.encode())
+                assert (status, fields["Content-Type"]) == ("404 Not Found", "application/vnd.docker.raw-stream")
+                assert b"secret\n" not in wire.read(b"No such container: %s" % name.encode())
     assert mine("logs", container).text == "secret\n"
 
 

@@ -115,7 +115,7 @@ host((400, "network nosuch not found"), NetworkMode="nosuch")
 host((400, "ulimit soft limit must be less than or equal to hard limit: 20 > 10"),
      Ulimits=[{"Name": "nofile", "Soft": 20, "Hard": 10}])  # fmt: skip
 host((400, "invalid ulimit type: bogus"), Ulimits=[{"Name": "bogus", "Soft": 1, "Hard": 1}])
-host((400, 'invalid CapAdd: unknown capability: "BOGUS"'), CapAdd=["BOGUS"])
+host(CapAdd=["BOGUS"])
 host((400, 'invalid port specification: "abc"'), PortBindings={"80/tcp": [{"HostPort": "abc"}]})
 host((400, "invalid JSON: cannot unmarshal string into field HostConfig.Memory of type int64"), Memory="1")
 config(StopSignal="BOGUS")
@@ -137,7 +137,7 @@ for method, path in [
 row("POST", "/containers/nosuch/exec", {"Cmd": ["true"]})
 row("DELETE", "/containers/nosuch")
 row("DELETE", "/containers/nosuch?force=1&v=1")
-row("POST", "/containers/nosuch/attach?stdout=1", None, (404, "No such container: nosuch"))
+row("POST", "/containers/nosuch/attach?stdout=1")
 row("POST", "/containers/{run}/start")
 row("POST", "/containers/{made}/start", {"Binds": ["/a:/b"]})
 row("POST", "/containers/{paused}/start")
@@ -155,8 +155,7 @@ row("POST", "/containers/{run}/rename")
 row("POST", "/containers/{run}/rename?name=")
 row("POST", "/containers/{run}/rename?name={run}")
 row("POST", "/containers/{run}/rename?name={made}")
-row("POST", "/containers/{run}/rename?name=a%20b", None, (400, "Error when allocating new name: Invalid container name "
-    "(a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"))  # fmt: skip
+row("POST", "/containers/{run}/rename?name=a%20b")
 row("GET", "/containers/{done}/top")
 row("GET", "/containers/{made}/top")
 row("GET", "/containers/{run}/top?ps_args=-o%20comm")
@@ -168,10 +167,8 @@ row("GET", "/containers/{run}/logs?stdout=1&since=abc", None, (400, 'invalid val
 row("POST", "/containers/{run}/resize?w=1")
 row("POST", "/containers/{run}/resize?h=abc&w=1")
 row("POST", "/containers/{done}/resize?h=10&w=10")
-row("POST", "/containers/{paused}/attach?stdout=1&stream=1", None, (409, "container wpaused is paused, unpause the "
-    "container before attach"))  # fmt: skip
-row("POST", "/containers/{run}/attach?stdout=1&stream=1&detachKeys=bogus-", None, (400, "Invalid detach keys (bogus-) "
-    "provided"))  # fmt: skip
+row("POST", "/containers/{paused}/attach?stdout=1&stream=1")
+row("POST", "/containers/{run}/attach?stdout=1&stream=1&detachKeys=bogus-")
 row("DELETE", "/containers/{run}")
 row("DELETE", "/containers/{paused}")
 

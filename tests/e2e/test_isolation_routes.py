@@ -133,11 +133,10 @@ SHOWN: dict[tuple[str, str], str] = {
     ("GET", "/networks/"): "/networks/",
     ("GET", "/images/json"): "/images/json?all=1&digests=1",
     ("GET", "/volumes"): "/volumes",
-    ("GET", "/volumes/"): "/volumes/",
     ("GET", "/system/df"): "/system/df",
     ("GET", "/info"): "/info",
     ("GET", "/version"): "/version",
-    ("GET", "/events"): "/events?since=0&until=1",
+    ("GET", "/events"): "/events?since=SINCE&until=UNTIL",
 }
 
 #: What removes all that is of no use: nothing of hers goes.
@@ -154,6 +153,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("GET", "/_ping"): "tells the same to everybody",
     ("HEAD", "/_ping"): "tells the same to everybody",
     ("GET", "/ca.pem"): "tells the same to everybody",
+    ("GET", "/volumes/"): "an inspect without a name",
     ("POST", "/networks/create"): "test_her_names_are_free_for_him",
     ("POST", "/volumes/create"): "test_her_names_are_free_for_him",
     ("POST", "/build"): "test_a_build_reaches_nothing_of_hers",
@@ -180,7 +180,12 @@ class Hers:
     """The words by which alice and the engine know what is alice's, by kind."""
 
     words: dict[str, list[str]]
-    image: str
+    began: str
+
+    def engine_words(self, kind: str) -> list[str]:
+        """Those that are the engine's alone."""
+        count = {"container": 2, "exec": 1, "network": 2, "volume": 1, "image": 1}
+        return self.words[kind][-count[kind] :] if kind in count else []
 
     def __iter__(self) -> Iterator[str]:
         return (word for words in self.words.values() for word in words)
@@ -190,7 +195,7 @@ class Hers:
 def hers(stack: Stack) -> Iterator[Hers]:
     for account in ("alice", "bob"):
         stack.remove_all(account)
-    token = secrets.token_hex(4)
+    token, began = secrets.token_hex(4), f"{time.time():.6f}"
     name, volume, network, image = (f"{noun}-{token}" for noun in ("box", "data", "net", "picture"))
     stack.docker("alice", "network", "create", network)
     stack.docker("alice", "network", "create", f"idle-{network}")
@@ -222,7 +227,7 @@ def hers(stack: Stack) -> Iterator[Hers]:
             "image": [image_id, digits, digits[:12], image, kept],
             "image name": [image],
         },
-        image,
+        began,
     )
     for account in ("alice", "bob"):
         stack.remove_all(account)
@@ -233,15 +238,15 @@ def hers(stack: Stack) -> Iterator[Hers]:
         stack.docker("bob", "volume", "rm", "-f", made)
 
 
-def answer(stack: Stack, method: str, call: Call, name: str) -> tuple[int, str]:
-    """Status and body of bob's request, with what he called it taken away."""
+def answer(stack: Stack, method: str, call: Call, name: str, account: str = "bob") -> tuple[int, str]:
+    """Status and body of a request, with what it called the object taken away."""
     path, body = call
     if isinstance(body, bytes):
         how: dict[str, Any] = {"headers": {"Content-Type": "application/x-tar"}}
     else:
         body = json.loads(json.dumps(body).replace("{}", name))
         how = {"headers": WEBSOCKET} if path.endswith("ws?stdout=1&logs=1") else {}
-    response = ask(stack, "bob", method, path.format(urllib.parse.quote(name, safe="/:")), body, typed=name, **how)
+    response = ask(stack, account, method, path.format(urllib.parse.quote(name, safe="/:")), body, typed=name, **how)
     text = response.body.decode().replace(name, "NAME")
     # A name without a tag is shown with one.
     return response.status, re.sub(r"NAME:latest|docker.io/library/NAME", "NAME", text)
@@ -256,11 +261,14 @@ def test_what_she_has_is_not_there(stack: Stack, hers: Hers, method: str, route:
             assert expected[0] >= 400 or kind == "image name", expected
             for word in hers.words[kind]:
                 assert answer(stack, method, call, word) == expected, (word, call)
+            for word in hers.engine_words(kind):
+                # Not even for her.
+                assert answer(stack, method, call, word, "alice") == answer(stack, method, call, "nosuch", "alice")
 
 
 @pytest.mark.parametrize(("method", "route"), SHOWN, ids=[" ".join(route) for route in SHOWN])
 def test_nothing_of_hers_is_shown(stack: Stack, hers: Hers, method: str, route: str) -> None:
-    path = SHOWN[method, route].replace("until=1", f"until={int(time.time()) + 1}")
+    path = SHOWN[method, route].replace("SINCE", hers.began).replace("UNTIL", str(int(time.time()) + 1))
     response = ask(stack, "bob", method, path)
     assert response.status == 200
     for word in hers:

@@ -23,8 +23,9 @@ from tests.machine import Engine, folder, free_port, wait_until
 def test_status_shows_parts_engine_and_accounts(stack: Stack) -> None:
     status = stack.status()
 
-    assert {name: part["state"] for name, part in status["parts"].items()} == dict.fromkeys(
-        ["postgres", "dockerd", "gunicorn", "cloudapi", "observer", "nginx"], "running"
+    parts = {name: part["state"] for name, part in status["parts"].items()}
+    assert parts == dict.fromkeys(
+        ["postgres", "dockerd", "registry", "gunicorn", "cloudapi", "observer", "nginx"], "running"
     )
     for part in status["parts"].values():
         assert Path(f"/proc/{part['pid']}").exists()

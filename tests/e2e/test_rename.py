@@ -41,9 +41,9 @@ def test_refusals(stack: Stack, alice: str, bob: str) -> None:
         ("second", "first", 409, taken),
         ("second", "second", 400, "Renaming a container with the same name as its current name"),
         ("second", "", 400, "Neither old nor new names may be empty"),
-        ("second", "a/b", 400, invalid.format("a/b")),
-        ("second", "x", 400, invalid.format("x")),
-        ("second", "-x", 400, invalid.format("-x")),
+        ("second", "a/b", 400, invalid.format("/a/b")),
+        ("second", "x", 400, invalid.format("/x")),
+        ("second", "-x", 400, invalid.format("/-x")),
         ("nosuch", "third", 404, "No such container: nosuch"),
         ("his", "third", 404, "No such container: his"),
     ]

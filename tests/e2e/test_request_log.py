@@ -174,7 +174,7 @@ def test_the_figures_follow_what_happens(stack: Stack, alice: str) -> None:
 
     assert more('sdc_requests_total{method="POST",operation="containers.create",status="201"}') == 1
     assert more('sdc_request_seconds_count{operation="containers.start"}') == 1
-    assert more('sdc_relay_bytes_total{direction="up"}') == 1001
+    assert more('sdc_relay_bytes_total{direction="up"}') >= 1001
     assert more('sdc_relay_bytes_total{direction="down"}') >= 1001
     assert more('sdc_engine_calls_total{method="POST",noun="containers",outcome="ok"}') >= 2
     assert value(after, 'sdc_nodes{cordoned="no",state="up"}') >= 1

@@ -291,7 +291,7 @@ def test_bad_detach_keys_are_refused(stack: Stack, alice: str) -> None:
     answer = docker.call("POST", f"/containers/{container}/attach?stream=1&stdin=1&detachKeys=ctrl-%C3%A9")
 
     assert answer.status == 400, answer
-    assert "detach" in answer.json()["message"].lower()
+    assert b"detach" in answer.body.lower()
 
 
 def test_no_terminal_where_the_client_has_none(stack: Stack, alice: str) -> None:

@@ -9,14 +9,13 @@ import json
 import tarfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from email.message import Message
 from typing import Any
 
 from app.engine.client import RawStream
 from app.errors import Conflict, InvalidParameter, NotFound
 from tests import busybox
 from tests.fakes import shapes
-from tests.fakes.process import STDOUT, Wire
+from tests.fakes.process import STDOUT, Wire, raw
 from tests.fakes.traps import Traps, recorded
 
 Json = dict[str, Any]
@@ -101,7 +100,7 @@ class FakeContainerCalls(Traps):
         wire.write(STDOUT, json.dumps(sample).encode() + b"\n")
         if query.get("stream") != "1":
             wire.end()
-        return _raw(wire, {"Content-Type": "application/json"})
+        return raw(wire, {"Content-Type": "application/json"})
 
     @recorded
     def commit_container(self, name: str, query: Mapping[str, Any], config: Json) -> str:
@@ -133,7 +132,7 @@ class FakeContainerCalls(Traps):
         wire.write(STDOUT, b"\x81\x02hi" if text else b"\x82\x02hi")
         wire.end()
         self._emit(container, "attach")
-        return _raw(wire, {"Upgrade": "websocket"})
+        return raw(wire, {"Upgrade": "websocket"})
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +148,7 @@ class FakeContainerCalls(Traps):
         wire.write(STDOUT, _tar(self._all(container)))
         wire.end()
         self._emit(container, "export")
-        return _raw(wire, {"Transfer-Encoding": "chunked"})
+        return raw(wire, {"Transfer-Encoding": "chunked"})
 
     @recorded
     def stat_path(self, name: str, path: str) -> str | None:
@@ -165,7 +164,7 @@ class FakeContainerCalls(Traps):
         wire.write(STDOUT, data)
         wire.end()
         self._emit(container, "archive-path")
-        return _raw(wire, {"X-Docker-Container-Path-Stat": stat, "Content-Length": str(len(data))})
+        return raw(wire, {"X-Docker-Container-Path-Stat": stat, "Content-Length": str(len(data))})
 
     @recorded
     def write_archive(
@@ -196,11 +195,3 @@ class FakeContainerCalls(Traps):
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
     return busybox.files({name.lstrip("/"): content for name, content in files.items()})
-
-
-def _raw(wire: Wire, fields: Mapping[str, str]) -> RawStream:
-    headers = Message()
-    for name, value in fields.items():
-        headers[name] = value
-    wire.client.setblocking(False)
-    return RawStream(wire.client, 200, headers, b"")

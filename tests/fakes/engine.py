@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message
 from typing import Any
 
 from app.domain.node import Node
@@ -26,8 +25,9 @@ from tests.fakes.body import FakeBody
 from tests.fakes.builds import FakeBuilds
 from tests.fakes.container_calls import FakeContainerCalls
 from tests.fakes.events import FakeEvents
+from tests.fakes.execs import FakeExec, FakeExecs
 from tests.fakes.networks import FakeNetworks
-from tests.fakes.process import STDERR, STDOUT, CannotStart, Process, Wire
+from tests.fakes.process import STDERR, STDOUT, CannotStart, Process, Wire, raw
 from tests.fakes.traps import LIMIT, recorded
 from tests.fakes.volumes import FakeVolumes
 
@@ -64,21 +64,10 @@ class FakeContainer:
         return self.state["Running"]
 
 
-@dataclass
-class FakeExec:
-    id: str
-    container: FakeContainer
-    body: Json
-    running: bool = False
-    exit_code: int | None = None
-    process: Process | None = None
-
-
-class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, FakeEvents):
+class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVolumes, FakeEvents):
     def __init__(self) -> None:
         super().__init__()
         self.containers: dict[str, FakeContainer] = {}
-        self.execs: dict[str, FakeExec] = {}
         self._ephemeral = 32768
 
     # -- for tests -----------------------------------------------------------------------------------------------
@@ -344,7 +333,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, Fake
                     wire.read_into(lambda data: self._typed(container, wire, data))
                 if container.state["Status"] == "exited":
                     wire.end()
-        return _raw(wire, 101, "application/vnd.docker.raw-stream")
+        return raw(wire, {"Content-Type": "application/vnd.docker.raw-stream"}, status=101)
 
     @recorded
     def logs(self, name: str, query: Mapping[str, Any]) -> RawStream:
@@ -368,7 +357,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, Fake
                 container.followers.append((wire, streams))
             else:
                 wire.end()
-        return _raw(wire, 200, "application/octet-stream")
+        return raw(wire, {"Content-Type": "application/octet-stream"}, status=200)
 
     @recorded
     def wait(self, name: str, condition: str) -> RawStream:
@@ -378,98 +367,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, Fake
             container.waiters.append((condition, wire))
             if not container.running and condition not in ("next-exit", "removed"):
                 self._tell(container, (condition,))
-        return _raw(wire, 200, "application/json")
-
-    # -- exec ----------------------------------------------------------------------------------------------------
-
-    @recorded
-    def create_exec(self, name: str, body: Json) -> str:
-        container = self._find(name)
-        self._must_run(container)
-        if not body.get("Cmd"):
-            raise InvalidParameter("No exec command specified")
-        new = secrets.token_hex(32)
-        self.execs[new] = FakeExec(new, container, copy.deepcopy(body))
-        self._emit(container, f"exec_create: {' '.join(body['Cmd'])}", execID=new)
-        return new
-
-    @recorded
-    def start_exec(self, exec_id: str, body: Json) -> RawStream:
-        found = self._exec(exec_id)
-        wire = Wire(frames=not found.body.get("Tty"))
-        self._run_exec(found, wire)
-        return _raw(wire, 101, "application/vnd.docker.raw-stream")
-
-    @recorded
-    def start_exec_detached(self, exec_id: str, body: Json) -> None:
-        self._run_exec(self._exec(exec_id), None)
-
-    def _run_exec(self, found: FakeExec, wire: Wire | None) -> None:
-        if found.process:
-            words = "is already running" if found.running else "has already run"
-            raise Conflict(f"Error: Exec command {found.id} {words}")
-        self._must_run(found.container)
-        wanted = {
-            stream
-            for stream, flag in ((STDOUT, "AttachStdout"), (STDERR, "AttachStderr"))
-            if wire and found.body.get(flag)
-        }
-
-        def output(stream: int, data: bytes) -> None:
-            if wire and stream in wanted:
-                wire.write(stream, data)
-
-        def ended(code: int) -> None:
-            found.running, found.exit_code = False, code
-            if wire:
-                wire.end()
-            self._emit(found.container, "exec_die", execID=found.id, exitCode=str(code))
-
-        try:
-            process = Process(
-                found.body["Cmd"], output=output, ended=ended, stdin=bool(wire and found.body.get("AttachStdin"))
-            )
-        except CannotStart as error:
-            found.exit_code = 126
-            raise InvalidParameter(
-                f'OCI runtime exec failed: exec failed: unable to start container process: exec: "{error}": '
-                "executable file not found in $PATH: unknown"
-            ) from None
-        found.process, found.running = process, True
-        self._emit(found.container, f"exec_start: {' '.join(found.body['Cmd'])}", execID=found.id)
-        if wire and found.body.get("AttachStdin"):
-            wire.read_into(process.feed)
-        process.start()
-
-    @recorded
-    def resize_exec(self, exec_id: str, *, height: int, width: int) -> None:
-        if not self._exec(exec_id).running:
-            raise NotFound("no such exec")
-
-    @recorded
-    def inspect_exec(self, exec_id: str) -> Json:
-        found = self._exec(exec_id)
-        body = found.body
-        return {
-            "ID": found.id,
-            "Running": found.running,
-            "ExitCode": found.exit_code,
-            "ProcessConfig": {
-                "tty": bool(body.get("Tty")),
-                "entrypoint": body["Cmd"][0],
-                "arguments": body["Cmd"][1:],
-                "privileged": False,
-            },
-            "OpenStdin": bool(body.get("AttachStdin")),
-            "OpenStderr": bool(body.get("AttachStderr")),
-            "OpenStdout": bool(body.get("AttachStdout")),
-            "CanRemove": False,
-            "ContainerID": found.container.id,
-            "DetachKeys": "",
-            "Pid": 4300 if found.process else 0,
-        }
-
-    # -- networks and volumes ------------------------------------------------------------------------------------
+        return raw(wire, {"Content-Type": "application/json"}, status=200)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -479,12 +377,6 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeNetworks, FakeVolumes, Fake
                 if name in (container.id, container.name):
                     return container
         raise NotFound(f"No such container: {name}")
-
-    def _exec(self, exec_id: str) -> FakeExec:
-        found = self.execs.get(exec_id)
-        if found is None or found.container.id not in self.containers:
-            raise NotFound(f"No such exec instance: {exec_id}")
-        return found
 
     def _must_run(self, container: FakeContainer) -> None:
         if not container.running:
@@ -629,13 +521,6 @@ def _carries(labels: Mapping[str, str], wanted: list[str]) -> bool:
 
 def _streams(query: Mapping[str, Any]) -> set[int]:
     return {stream for stream, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if query.get(key)}
-
-
-def _raw(wire: Wire, status: int, media_type: str) -> RawStream:
-    headers = Message()
-    headers["Content-Type"] = media_type
-    wire.client.setblocking(False)
-    return RawStream(wire.client, status, headers, b"")
 
 
 def _now() -> str:

@@ -8,7 +8,10 @@ import shlex
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email.message import Message
+
+from app.engine.client import RawStream
 
 STDOUT, STDERR = 1, 2
 _KILLED = 137
@@ -52,6 +55,15 @@ class Wire:
             while (data := self._queue.get()) is not None:
                 self._sock.sendall(data)
             self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def raw(wire: Wire, fields: Mapping[str, str], *, status: int = 200) -> RawStream:
+    """The client's end of a wire, behind an answer's head."""
+    headers = Message()
+    for name, value in fields.items():
+        headers[name] = value
+    wire.client.setblocking(False)
+    return RawStream(wire.client, status, headers, b"")
 
 
 class CannotStart(Exception):

@@ -8,14 +8,14 @@ from app.api import params
 from app.api.body import answer, read_json, upgraded
 from app.api.share import Share
 from app.domain.policy import Rules, decide_changes, decide_commit, decide_update
-from app.services import container_commit, container_update
-from app.services.container_commit import CommitSpec
+from app.services.container_commit import CommitSpec, ContainerCommit
+from app.services.container_update import ContainerUpdate
 
 
-class ContainerUpdate:
+class ContainerUpdating:
     """POST /containers/{name}/update"""
 
-    def __init__(self, update: container_update.ContainerUpdate, rules: Rules) -> None:
+    def __init__(self, update: ContainerUpdate, rules: Rules) -> None:
         self._update = update
         self._rules = rules
 
@@ -25,10 +25,10 @@ class ContainerUpdate:
         answer(req, resp, {"Warnings": warnings or None})
 
 
-class ContainerCommit:
+class ContainerCommitting:
     """POST /commit"""
 
-    def __init__(self, commit: container_commit.ContainerCommit, rules: Rules, share: Share) -> None:
+    def __init__(self, commit: ContainerCommit, rules: Rules, share: Share) -> None:
         self._commit = commit
         self._rules = rules
         self._share = share

@@ -8,12 +8,12 @@ import orjson
 from app.api import hijack, params, versions
 from app.api.body import upgraded
 from app.errors import InvalidParameter
-from app.services import container_stats as service
+from app.services.container_stats import ContainerStats
 from app.stream.lines import RewrittenLines
 
 
-class ContainerStats:
-    def __init__(self, stats: service.ContainerStats) -> None:
+class ContainerSamples:
+    def __init__(self, stats: ContainerStats) -> None:
         self._stats = stats
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

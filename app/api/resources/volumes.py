@@ -10,11 +10,11 @@ from app.api.share import Share
 from app.domain.policy import Rules
 from app.domain.policy.volume import decide_volume
 from app.errors import NotFound
-from app.services.volumes import Volumes as VolumeService
+from app.services.volumes import Volumes
 
 
-class Volumes:
-    def __init__(self, volumes: VolumeService, rules: Rules, share: Share) -> None:
+class VolumeCalls:
+    def __init__(self, volumes: Volumes, rules: Rules, share: Share) -> None:
         self._volumes = volumes
         self._rules = rules
         self._share = share

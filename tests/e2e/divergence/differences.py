@@ -83,6 +83,8 @@ DIFFERENCES: dict[str, Difference] = {
             ("cannot unmarshal .* into Go", "invalid JSON"),
         ],
     ),
+    "twice": Difference("Requests that cannot be read", ours="is given more than once", named=True),
+    "order": Difference("Requests that cannot be read", statuses=[(404, 400)], named=True),
     "late": Difference("Values that make no sense", statuses=[(201, 400), (200, 400)], named=True),
     "network": Difference("An unknown network at `create`", statuses=[(201, 400)], named=True),
     "words": Difference(

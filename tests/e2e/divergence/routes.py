@@ -178,7 +178,59 @@ def _build() -> list[Ask]:
     ]
 
 
+def _queries() -> list[Ask]:
+    """Parameters in odd forms."""
+    listed, events = "/containers/json", "/events?since=1&until=2"
+    return [
+        ask(f"GET {path}")
+        for path in (
+            f"{listed}?all", f"{listed}?all=", f"{listed}?all=%20", f"{listed}?ALL=1",
+            f"{listed}?all=1;limit=1", f"{listed}?%61ll=1", f"{listed}?all=%zz", f"{listed}?%zz=1", f"{listed}?=1",
+            f"{listed}?&&&", f"{listed}??all=1", f"{listed}?all=1#x", f"{listed}?limit=%31", f"{listed}?limit=+1",
+            f"{listed}?limit=%201", f"{listed}?limit=0x1", f"{listed}?limit=1_0", f"{listed}?limit=\u0661",
+            f"{listed}?size=true", f"{listed}?size=maybe", f"{listed}?filters=%7B%7D%7B%7D", f"{listed}?filters=%00",
+            f"{listed}?filters=%7B%22name%22%3A%5B%22%C3%BC%22%5D%7D", f"{events}&bogus=1",
+            f"{events}&filters=%7B%22type%22%3A%7B%22container%22%3Atrue%2C%22x%22%3Afalse%7D%7D",
+            "/images/json?all=maybe", "/volumes?bogus=1",
+            "/containers/%6Eosuch/json", "/containers/nosuch%20/json", "/containers/%09/json",
+            "/containers/nosuch;x/json",
+            "/containers/nosuch/json?size=x", "/containers/nosuch/json%20", "/%63ontainers/json", "/info%2f", "/_ping?",
+        )
+    ] + [
+        ask("POST /containers/nosuch/start", headers={"Content-Type": "text/plain"}),
+        ask("POST /containers/nosuch/start", b"{}", headers={"Content-Type": "text/plain"}),
+        ask("POST /containers/nosuch/start", b"some words that are not JSON"),
+        ask("POST /containers/nosuch/kill", b"some words that are not JSON"),
+        ask("GET /containers/json", b"{}"),
+        ask("DELETE /containers/nosuch", b"{}"),
+        ask("POST /images/prune", b"{}"),
+        ask("POST /containers/nosuch/stop?t="),
+        ask("POST /containers/nosuch/stop?t=-1"),
+        ask("POST /containers/nosuch/stop?t=abc"),
+        ask("POST /containers/nosuch/stop?signal=BOGUS"),
+        ask("POST /containers/nosuch/kill?signal=BOGUS"),
+        ask("POST /containers/nosuch/wait?condition=removed"),
+        ask("POST /containers/nosuch/resize?h=abc&w=1"),
+        meant("order", ask("POST /containers/nosuch/update", {"Memory": 1})),
+        meant("twice", ask(f"GET {listed}?all=1&all=0")),
+        ask("POST /containers/nosuch/exec", {}),
+        ask("GET /containers/nosuch/logs"),
+        ask("GET /containers/nosuch/archive"),
+        ask("PUT /containers/nosuch/archive?path=/", b"", headers={"Content-Type": "application/x-tar"}),
+        meant("order", ask("POST /images/nosuch/tag?repo=BAD")),
+        ask("DELETE /images/nosuch?force=maybe"),
+        ask("GET /info", headers={"Accept": "text/html"}, free=(".*",)),
+        ask("GET /info", headers={"X-Registry-Auth": "nonsense"}, free=(".*",)),
+        ask("GET /containers/nosuch/json", headers={"Accept-Encoding": "gzip"}),
+        ask("GET /containers/nosuch/json", headers={"User-Agent": "Docker-Client/99.0"}),
+        ask("GET /containers/nosuch/json", headers={"Connection": "Upgrade", "Upgrade": "h2c"}),
+        ask("GET /containers/nosuch/json", headers={"Host": "elsewhere.example"}),
+        ask("GET /containers/nosuch/json", headers={"Origin": "https://elsewhere.example"}),
+    ]  # fmt: skip
+
+
 SEQUENCES = {
+    "queries and headers": _queries(),
     "methods": _methods(),
     "paths": _paths(),
     "ids": _ids(),

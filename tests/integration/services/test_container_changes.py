@@ -127,6 +127,13 @@ def test_one_update_at_a_time(world: World) -> None:
     assert world.used(world.alice)[1] == 128 * MIB
 
 
+def test_more_swap_than_the_package_has(world: World) -> None:
+    world.create(world.alice, "web", HostConfig={"Memory": 64 * MIB})
+    with pytest.raises(Forbidden, match="more swap than memory"):
+        update(world, world.alice, "web", MemorySwap=1 << 40)
+    assert world.last_operation()[0] == "create"
+
+
 def test_update_is_of_ones_own(world: World) -> None:
     container = world.create(world.alice, "web")
     for name in ("web", container, container[:12]):

@@ -269,6 +269,9 @@ def test_rename(world: World) -> None:
     assert seen["Name"] == "/new"
     assert b'"/new"' in world.api.queries.list(world.alice, everything=True, limit=0, filters={}, size=False)
     assert world.operations(container_id)[-1] == ("rename", "done", "")
+    told = world.sql("SELECT action, actor_id, attributes FROM events WHERE type = 'container' AND node_id IS NULL")
+    image = seen["Config"]["Image"]
+    assert told == [("rename", container_id, {"image": image, "name": "new", "oldName": "/old"})]
     endpoint = next(iter(world.on_engine(container_id).networks.values()))  # type: ignore[union-attr]
     assert endpoint["Aliases"][:2] == ["new", container_id[:12]]
     assert seen["NetworkSettings"]["IPAddress"] == before["NetworkSettings"]["IPAddress"] != ""

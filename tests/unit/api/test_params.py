@@ -59,6 +59,21 @@ def test_integers(text, number):
     assert params.integer(query(t=text), "t") == number
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a=%zz", 'invalid URL escape "%zz"'),
+        ("a=1&b=%4", 'invalid URL escape "%4"'),
+        ("%", 'invalid URL escape "%"'),
+        ("a=1;b=2", "invalid semicolon separator in query"),
+    ],
+)
+def test_queries_that_go_does_not_read(text, words):
+    with pytest.raises(InvalidParameter) as refused:
+        params.parse_query(text)
+    assert refused.value.message == words
+
+
 def test_absent_integers():
     assert params.integer({}, "t") is None
     assert params.integer({}, "t", 10) == 10

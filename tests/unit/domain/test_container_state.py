@@ -17,7 +17,6 @@ TABLE = {
     C.RESTART: "cyyy" + "yycc",
     C.KILL: "ccyy" + "yccc",
     C.EXEC: "ccyc" + "cccc",
-    C.TOP: "ccyy" + "cccc",
     C.ATTACH: "cyyc" + "cycc",
     C.REMOVE: "cycc" + "cycy",
     C.PAUSE: "ccyc" + "cccc",

@@ -119,6 +119,22 @@ def test_a_layer_that_another_account_is_just_pulling(world: World) -> None:
     assert list(alices)[-1]["status"].startswith("Status: Downloaded newer image")
 
 
+def test_a_layer_that_another_account_begins_to_pull_meanwhile(world: World) -> None:
+    """bob's registry lets the engine wait until somebody else pulls the layer."""
+    world.engine.publish("reg.lan/alice/secret", "1", config(), [SECRET])
+    layer = gzip.compress(SECRET, mtime=0)
+    mine = json.dumps({"os": "linux", "rootfs": {"diff_ids": [digest_of(SECRET)]}, "config": {"Cmd": ["cat"]}}).encode()
+    evil = "8.8.8.8:5000/bob/evil"
+    world.engine.remote.put(evil, "1", mine, [layer])
+    bobs = world.puller.pull(world.bob, evil, "1", auth={})
+    told = [next(bobs) for _ in range(2)]
+    assert told[-1]["status"] == "Pulling fs layer"
+    assert world.pull(world.alice, "reg.lan/alice/secret", "1")[-1]["status"].startswith("Status: Downloaded")
+    world.engine.remote.blobs[evil, digest_of(layer)] = bytes(len(layer))  # What it claims to have it has not.
+    assert "verification failed" in [*told, *bobs][-1]["error"]
+    assert world.names(world.bob) == {}
+
+
 # -- two accounts --------------------------------------------------------------------------------------------------
 
 
