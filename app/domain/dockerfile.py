@@ -36,7 +36,7 @@ _INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
     | {"ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 )
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)")
 _SPACE = re.compile(r"[\t\v\f\r ]+")
 _WORD = re.compile(r"[!-~]+")
 _STAGE = re.compile(r"[a-z][a-z0-9-_.]*")
@@ -140,12 +140,12 @@ def _escape(lines: list[str]) -> str:
     """The escape character: of a directive, which can only stand before everything else."""
     for line in lines:
         match = _DIRECTIVE.fullmatch(line.strip())
-        if match is None:
+        if match is None or not (value := match[2].strip()):
             return "\\"
         if match[1].lower() == "escape":
-            if match[2] not in ("\\", "`"):
-                raise InvalidParameter(f"invalid ESCAPE '{match[2][:16]}'. Must be ` or \\")
-            return match[2]
+            if value not in ("\\", "`"):
+                raise InvalidParameter(f"invalid ESCAPE '{value[:16]}'. Must be ` or \\")
+            return value
     return "\\"
 
 

@@ -31,6 +31,8 @@ Json = dict[str, Any]
 #: Where an engine's network errors name its resolver, and its own end of a connection.
 _RESOLVER = re.compile(r"(?: on|: dial udp|: read udp) \S+:\d+(?=: )")
 _OWN_END = re.compile(r"\S+:\d+->")
+#: Of an error; the rest is what a registry wrote.
+_LONGEST = 4000
 #: What a registry makes an engine fetch may be anything in the node's network: that is not for reading.
 _BODY = re.compile(r"(?:error parsing HTTP (\d+) response body|invalid character .* looking for).*", re.DOTALL)
 
@@ -183,5 +185,5 @@ def pull_error(remote: Remote, wanted: str, error: Error) -> Error:
 
 def without_addresses(text: str) -> str:
     """An engine's words about a registry, without the addresses of the node and its resolver, and without answers."""
-    text = _BODY.sub(lambda found: f"received unexpected HTTP status: {found[1] or 'unknown'}", text)
+    text = _BODY.sub(lambda found: f"received unexpected HTTP status: {found[1] or 'unknown'}", text[:_LONGEST])
     return _OWN_END.sub("", _RESOLVER.sub("", scrub(text, {})))

@@ -222,7 +222,6 @@ def _fields() -> list[Ask]:
         _host(GroupAdd=["nosuchgroup"]),
         _host(ConsoleSize=[1]),
         meant("network", ask(CREATE, {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"nosuch": {}}}})),
-        ask(CREATE, {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"a": {}, "b": {}}}}),
         ask(CREATE, {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"bridge": {
             "IPAMConfig": {"IPv4Address": "bogus"}}}}}),
         meant("late", ask(CREATE, {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"bridge": {

@@ -151,5 +151,7 @@ ELSEWHERE = {
     "A pull of what the node has": "tests/integration/services/images/test_possession.py",
     "`rmi`": "tests/e2e/test_rmi.py",
     "`build`": "tests/e2e/test_build.py",
+    "Compose": "tests/e2e/test_compose_file_formats.py",
+    "testcontainers": "tests/e2e/test_testcontainers.py",
     "`registry.DATACENTER": "tests/e2e/test_private_repository.py",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.domain import dockerfile
@@ -208,3 +210,18 @@ def test_triggers(text: str, allowed: bool) -> None:
     else:
         with pytest.raises(Forbidden):
             dockerfile.check_trigger(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#a=x" + " " * 900_000 + "x\nFROM busybox\n",
+        "FROM busybox\nRUN x" + "\\ " * 20_000 + "x\n",
+        "FROM busybox\nRUN " + "${" * 29_000 + "\n",
+        "FROM busybox\nRUN x\n" * 900,
+    ],
+)
+def test_no_file_takes_long(text: str) -> None:
+    began = time.monotonic()
+    dockerfile.parse(text.encode(), {})
+    assert time.monotonic() - began < 2

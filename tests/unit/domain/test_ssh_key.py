@@ -35,6 +35,8 @@ def test_a_key_is_read_with_its_comment_and_both_fingerprints(kind: str) -> None
         "sk-ssh-ed25519@openssh.com AAAA",
         "\0",
     ],
+    # Keys are made anew in each process of a run, which must agree on the names of tests.
+    ids=range(12),
 )
 def test_what_is_no_acceptable_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"key|RSA"):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -245,3 +246,11 @@ def test_credentials() -> None:
     assert Credentials.of({"username": "joe", "password": "secret", "auth": auth}) == USER
     assert Credentials.of({"auth": "%%%"}) == Credentials()
     assert "secret" not in repr(USER)
+
+
+def test_a_long_challenge_takes_no_time(server: Server) -> None:
+    server.answers["/v2/a/manifests/1"] = (401, {"WWW-Authenticate": "Bearer " + "a" * 60_000}, b"{}")
+    began = time.monotonic()
+    with server.client() as registry, pytest.raises(Error):
+        registry.manifest("a", "1")
+    assert time.monotonic() - began < 2

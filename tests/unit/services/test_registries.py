@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import image_reference
 from app.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
-from app.services.registries import OwnRegistry, Registries, own_registry, pull_error
+from app.services.registries import OwnRegistry, Registries, own_registry, pull_error, without_addresses
 from app.settings import Settings
 from tests import factories
 
@@ -63,3 +63,15 @@ def test_dockerds_words() -> None:
     ):
         told = pull_error(remote, "1", error)
         assert (type(told).__name__, told.message) == (kind, words)
+
+
+def test_what_an_inner_address_answered_is_not_told() -> None:
+    """A registry may send an engine to wherever the node reaches: the answer is not the account's to read."""
+    for said in (
+        "error parsing HTTP 403 response body: invalid character '<' looking for beginning of value: \"<html>key=42\"",
+        'error parsing HTTP 404 response body: unexpected end of JSON input: "key=42"',
+        "unable to decode token response: invalid character 'k' looking for beginning of value key=42",
+        "x" * 5000 + "key=42",
+    ):
+        assert "key=42" not in without_addresses(said)
+    assert without_addresses("denied: no") == "denied: no"

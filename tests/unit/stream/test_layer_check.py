@@ -48,6 +48,7 @@ def test_layers_that_are_what_they_are_called(step: int) -> None:
         (gzip.compress(PLAIN)[:-9], {"plain": PLAIN}, InvalidParameter),
         (bz2.compress(PLAIN), {}, NotImplemented),
     ],
+    ids=["another in gzip", "another", "known as another", "cut", "longer", "cut gzip", "bzip2"],
 )
 def test_layers_that_are_not(sent: bytes, how: dict, kind: type[Error], step: int) -> None:
     with pytest.raises(kind):
