@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import re2
-
 from app.domain import label_filter, ports
+from app.domain import pattern as pattern_of
 from app.domain.container_state import ACTIVE
 from app.errors import InvalidParameter, NotFound
 
@@ -134,8 +133,8 @@ def _regex(values: list[str], words: Callable[[Candidate], tuple[str, ...]]) -> 
     patterns = []
     for value in values:
         try:
-            patterns.append(re2.compile(value))
-        except re2.error:
+            patterns.append(pattern_of.compile(value))
+        except pattern_of.error:
             continue  # as Docker does: what is no expression matches as text only
     return lambda c: any(w in exact or any(p.search(w) for p in patterns) for w in words(c))
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-import re2
-
 from app.domain import image_view, label_filter
+from app.domain import pattern as pattern_of
 from app.domain.label_filter import Filters
 from app.errors import InvalidParameter
 
@@ -97,12 +96,12 @@ def _pattern(glob: str) -> Any:
                 text, rest = _class(rest)
                 out.append(text)
             elif first == "\\":
-                out.append(re2.escape(rest[0]))
+                out.append(pattern_of.escape(rest[0]))
                 rest = rest[1:]
             else:
-                out.append(re2.escape(first))
-        return re2.compile("".join(out))
-    except (IndexError, re2.error):
+                out.append(pattern_of.escape(first))
+        return pattern_of.compile("".join(out))
+    except (IndexError, pattern_of.error):
         raise InvalidParameter("syntax error in pattern") from None
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import re2
-
 from app.domain import label_filter
+from app.domain import pattern as pattern_of
 from app.domain.label_filter import Filters
 from app.domain.volume import ANONYMOUS_LABEL, Volume
 
@@ -50,6 +49,6 @@ def to_prune(volumes: Iterable[Volume], filters: Filters) -> list[Volume]:
 
 def _pattern(text: str) -> Any:
     try:
-        return re2.compile(text)
-    except re2.error:
+        return pattern_of.compile(text)
+    except pattern_of.error:
         return None  # as Docker does: what is no expression matches as text only

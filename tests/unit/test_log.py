@@ -63,3 +63,16 @@ except RuntimeError:
 
 def test_the_level_is_kept_to() -> None:
     assert said("import structlog\nstructlog.get_logger().info('quiet')", "warning") == []
+
+
+def test_lines_of_many_threads_and_processes_stay_whole() -> None:
+    program = (
+        "import os, threading; from app import log; import structlog\n"
+        "log.configure('info'); os.fork(); write = structlog.get_logger().info\n"
+        "go = lambda: [write('event', text='x' * 200) for _ in range(300)]\n"
+        "threads = [threading.Thread(target=go) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 2400 and all(json.loads(line)["event"] == "event" for line in lines)

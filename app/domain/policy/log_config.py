@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import re2
-
+from app.domain import pattern as pattern_of
 from app.domain.policy.draft import Draft
 from app.domain.policy.labels import RESERVED_PREFIXES
 from app.domain.policy.values import Struct, forbid, line, mapping, shown, size, text, wrong
@@ -126,8 +125,8 @@ def _labels_pattern(_draft: Draft, path: str, value: str) -> str:
     """A regular expression of the engine's kind, that must not match what we put on an engine's container."""
     pattern = str(line(256)(path, value))
     try:
-        found = re2.compile(pattern)
-    except re2.error:
+        found = pattern_of.compile(pattern)
+    except pattern_of.error:
         wrong(f"invalid {path}: {shown(value, 64)} is not a regular expression")
     if any(found.search(name) for name in ENGINE_LABELS):
         forbid("logging reserved labels", path)
