@@ -228,12 +228,16 @@ class Builds:
             return f"container:{container.engine_name}"
         name = wanted.ref if wanted.kind == "network" else DEFAULT_NAME
         if name == DEFAULT_NAME:
-            return self._networks.default(build.account, build.node).engine_name
-        with self._store.autocommit() as tx:
-            network = networks.find(tx, build.account.id, name)
-        if network is None:
-            raise NotFound(f"network {name} not found")
-        return network.engine_name
+            network = self._networks.default_row(build.account)
+        else:
+            with self._store.autocommit() as tx:
+                found = networks.find(tx, build.account.id, name)
+            if found is None:
+                raise NotFound(f"network {name} not found")
+            network = found
+        ready = self._networks.ready(network, build.node)
+        # Somebody may have removed it on the engine, and a build learns that only in its middle.
+        return self._networks.make(ready, build.node).engine_name
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class Events:
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         listener = _Listener(account.id, filters, last, shown, ours)
+        goes_on = last > time.time_ns()
         try:
             with self._lock:
                 if self._cursor is None:
@@ -103,17 +104,18 @@ class Events:
             history = []
             if since is not None or until is not None:
                 with self._store.autocommit() as tx:
-                    history = events.list_between(tx, account.id, since or 0, last, cursor)
+                    # Where nothing more comes, nothing that is stored already may wait for the reader's cursor.
+                    history = events.list_between(tx, account.id, since or 0, last, cursor if goes_on else FOREVER)
         except BaseException:
             self._drop(listener)
             theirs.close()
             raise
         past = b"".join(_chunk(event, shown) for event in history if domain_event.passes(event, filters))
-        if last <= time.time_ns():
+        if goes_on:
+            os.eventfd_write(self._wake, 1)
+        else:
             self._drop(listener)
             past += _LAST_CHUNK
-        else:
-            os.eventfd_write(self._wake, 1)
         return OpenEvents(theirs, past)
 
     # -- the thread ----------------------------------------------------------------------------------------------

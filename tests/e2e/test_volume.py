@@ -151,11 +151,12 @@ def test_another_accounts(stack: Stack, docker: Docker, bob: str) -> None:
 
 
 def test_events(docker: Docker) -> None:
+    since = str(time.time())
     docker("volume", "create", "told")
     docker("run", "--rm", "-v", "told:/d", "busybox", "true")
     docker("volume", "rm", "told")
     until = str(time.time() + 1)
-    words = ("events", "--since", "10m", "--until", until, "--filter", "volume=told", "--format")
+    words = ("events", "--since", since, "--until", until, "--filter", "volume=told", "--format")
     told = docker(*words, "{{.Action}} {{.Actor.ID}} {{.Actor.Attributes.driver}}").text.splitlines()
     assert [line for line in told if "mount" not in line] == ["create told local", "destroy told local"]
     assert "mount told local" in told and "unmount told local" in told
