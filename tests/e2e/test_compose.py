@@ -182,7 +182,7 @@ def test_the_end_of_an_attached_up_leaves_what_stock_leaves(
                 wait_until(lambda of=compose: "one is there" in of("logs", "one", check=False).text, "the first")
                 wait_until(lambda of=compose: [s[1] for s in states(of)] == ["running"] * 2, "both")
                 code = up.end(sig)
-            # Compose 2 ends with 130 or 2, as its own two ways to end come out: at the stock engine's socket too.
+            # Compose 2 ends with 130 or 2: whichever of its own two ways to end is faster.
             found.append((code != 0, states(compose)))
         finally:
             compose("down", "-v", "-t", "0", check=False)
