@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import atexit
 import threading
-
-import falcon
+from collections.abc import Callable, Iterable
 
 from app import log
-from app.cloudapi.app import CloudServices, create_app
+from app.api.cloudapi.app import CloudServices, create_app
 from app.services.account_keys import AccountKeys
 from app.services.audit import Recorder
 from app.services.offers import Offers
@@ -17,7 +16,7 @@ from app.settings import Places, Settings
 from app.store.session import Store
 
 
-def build(settings: Settings, places: Places) -> falcon.App:
+def build(settings: Settings, places: Places) -> Callable[..., Iterable[bytes]]:
     store = Store(settings.database_url, pool=settings.database_pool)
     audit = Recorder(store)
     threading.Thread(target=audit.run, name="audit", daemon=True).start()

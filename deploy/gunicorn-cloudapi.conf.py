@@ -5,12 +5,12 @@ connections have none. So they are two processes with a socket each, and neither
 worker is enough here: nginx speaks HTTP on this port, and passes a request on when all of it is there.
 """
 
-import grp
 import os
 import sys
 
 from app import log
 from app.server.strict import *  # noqa: F403  (the settings that both have)
+from app.server.strict import hand_over_socket
 from app.settings import WRONG_SETTINGS, ProcessSettings
 
 try:
@@ -40,7 +40,4 @@ proc_name = "sdc-docker-cloudapi"
 
 
 def when_ready(server):  # type: ignore[no-untyped-def]
-    """Give the socket to nginx's group, before the first connection."""
-    if _settings.socket_group:
-        os.chown(_settings.cloudapi_socket, -1, grp.getgrnam(_settings.socket_group).gr_gid)
-    os.chmod(_settings.cloudapi_socket, 0o660)
+    hand_over_socket(_settings.cloudapi_socket, _settings.socket_group)

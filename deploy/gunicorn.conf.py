@@ -8,12 +8,12 @@ but four of a worker's for them. An idle thread costs little memory; the databas
 busy one.
 """
 
-import grp
 import os
 import sys
 
 from app import log
 from app.server.strict import *  # noqa: F403  (the settings that both have)
+from app.server.strict import hand_over_socket
 from app.settings import WRONG_SETTINGS, ProcessSettings
 
 try:
@@ -45,10 +45,7 @@ proc_name = "sdc-docker"
 
 
 def when_ready(server):  # type: ignore[no-untyped-def]
-    """Give the socket to nginx's group, before the first connection."""
-    if _settings.socket_group:
-        os.chown(_settings.socket, -1, grp.getgrnam(_settings.socket_group).gr_gid)
-    os.chmod(_settings.socket, 0o660)
+    hand_over_socket(_settings.socket, _settings.socket_group)
 
 
 def pre_fork(server, worker):  # type: ignore[no-untyped-def]

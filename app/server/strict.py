@@ -3,6 +3,10 @@
 The two files in `deploy/` that take them say the rest.
 """
 
+import grp
+import os
+from pathlib import Path
+
 #: 0660: who can connect to a socket is believed where the connection comes from, and at the front door who he is.
 umask = 0o117
 control_socket_disable = True
@@ -21,3 +25,10 @@ limit_request_fields = 64
 
 accesslog = None
 errorlog = "-"
+
+
+def hand_over_socket(path: str | Path, group: str) -> None:
+    """Give a listening socket to nginx's group ("": to nobody else), before the first connection."""
+    if group:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    os.chmod(path, 0o660)

@@ -143,10 +143,11 @@ class NodeEvents:
         told.write(tx, node.id, [state for state in states.values() if state])
 
     def _forget(self, found: Iterable[Event]) -> None:
-        for event in found:
-            if event.type == "container" and event.verb == "destroy":
-                self._names.pop(event.actor_id, None)
-                self._owners = {key: owner for key, owner in self._owners.items() if owner[1] != event.actor_id}
+        gone = {event.actor_id for event in found if event.type == "container" and event.verb == "destroy"}
+        for container_id in gone:
+            self._names.pop(container_id, None)
+        if gone:
+            self._owners = {key: owner for key, owner in self._owners.items() if owner[1] not in gone}
 
     # -- after a gap ---------------------------------------------------------------------------------------------
 

@@ -23,13 +23,12 @@ ALLOWED = {
     "engine": {"errors", "domain", "metrics", "stream"},
     "services": {"errors", "domain", "placement", "stream", "store", "engine", "settings"},
     "api": {"errors", "domain", "metrics", "stream", "services"},
-    "cloudapi": {"errors", "domain", "services", "api"},
     "core": {"engine", "services", "settings", "store"},
     "cli": {"errors", "domain", "services", "settings", "store"},
 }
 #: Third party -> the only packages that may import it.
 HOMES = {
-    "falcon": {"api", "cloudapi", "cloudapi_wsgi"},
+    "falcon": {"api"},
     "gunicorn": {"server"},
     "sqlalchemy": {"store"},
     "psycopg2": {"store"},

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from app.cloudapi.app import CloudServices, create_app
+from app.api.cloudapi.app import CloudServices, create_app
 from app.domain.account import Account, AccountKey
 from app.domain.audit import Entry
 from app.domain.network import Network

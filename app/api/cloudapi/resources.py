@@ -10,9 +10,9 @@ import falcon
 import orjson
 
 from app.api import strict_json
-from app.cloudapi import VERSION
-from app.cloudapi.errors import write
-from app.cloudapi.middleware import who
+from app.api.cloudapi import VERSION
+from app.api.cloudapi.errors import write
+from app.api.cloudapi.middleware import who
 from app.domain import ssh_key
 from app.domain.account import AccountKey
 from app.domain.network import Network

@@ -8,9 +8,9 @@ from typing import Any
 import falcon
 
 from app import errors
-from app.cloudapi import resources
-from app.cloudapi.errors import handle_http, handle_kind, handle_unexpected
-from app.cloudapi.middleware import PING, AuditTrail, RequestLog, SignedBy
+from app.api.cloudapi import resources
+from app.api.cloudapi.errors import handle_http, handle_kind, handle_unexpected
+from app.api.cloudapi.middleware import PING, AuditTrail, RequestLog, SignedBy
 from app.services.account_keys import AccountKeys
 from app.services.audit import Recorder
 from app.services.offers import Offers

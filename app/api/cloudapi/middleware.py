@@ -10,7 +10,7 @@ from uuid import uuid4
 import falcon
 import structlog
 
-from app.cloudapi import VERSION
+from app.api.cloudapi import VERSION
 from app.domain import http_signature
 from app.domain.audit import Entry, Result, Source
 from app.errors import Forbidden, NotFound, TooLarge, Unauthorized
