@@ -125,10 +125,11 @@ def test_a_terminal(stack: Stack, alice: str, client: Client) -> None:
     with docker.terminal("exec", "-it", container, "sh", rows=31, columns=101) as terminal:
         terminal.ask(b"stty size", rb"31 101\r\n")
         terminal.change_window(45, 123)
-        terminal.type(b"trap 'echo caught-$((40+2))' INT; sleep 60\r")
-        terminal.expect(rb"sleep 60\r\n")
-        terminal.ask(CTRL_C, rb"caught-42\r\n")
-        terminal.type(b"exit 5\r")
+        # The echo of the line shows before the shell has run it; only its output says that the trap is set.
+        terminal.type(b"trap 'echo caught-$((40+2)); exit 5' INT; echo ready-$((20+1)); sleep 60\r")
+        terminal.expect(rb"ready-21\r\n")
+        terminal.type(CTRL_C)
+        terminal.expect(rb"caught-42\r\n")
         assert terminal.wait() == 5
     assert docker.state(container) == "running"
 
