@@ -94,8 +94,7 @@ class ContainerQueries:
     def inspect(self, account: Account, id_or_name: str, *, size: bool = False) -> Json:
         """The container at API 1.44. Where its node is away: the last state seen, which `State.Error` then says."""
         with self._store.autocommit() as tx:
-            container, node = containers.get_placed(tx, account.id, id_or_name)
-            words = containers.words(tx, container, node)
+            container, node, words = containers.get_described(tx, account.id, id_or_name)
         try:
             seen = self._fleet.on(node).inspect_container(container.engine_name, size=size, timeout=INSPECT_SECONDS)
         except NotFound:

@@ -23,7 +23,7 @@ from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, NotFound, Unavailable
-from app.store import accounts, addresses, containers, events, operations
+from app.store import accounts, addresses, container_names, containers, events, operations
 from app.store import volumes as store_volumes
 from app.store.session import Store, Transaction
 
@@ -47,15 +47,13 @@ class ContainerSync:
         """
         for _ in range(ATTEMPTS):
             with self._store.autocommit() as tx:
-                found = containers.find_placed(tx, container_id)
-                if found is not None:
-                    container, node = found
-                    words = containers.words(tx, container, node)
+                found = containers.find_described(tx, container_id)
             if found is None:
                 if also:
                     with self._store.begin() as tx:
                         also(tx)
                 return None
+            container, node, words = found
             try:
                 seen = self._fleet.on(node).inspect_container(container.engine_name)
             except NotFound:
@@ -173,7 +171,9 @@ def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
     removed = containers.remove(tx, container.id)
     if removed is None:
         return
-    accounts.release(tx, removed.account_id, removed.memory, removed.nano_cpus)
+    accounts.release(tx, *removed)
+    if links := container.spec.get("Links"):
+        container_names.renew_links(tx, container.account_id, container.id, {target for target, _ in links})
     for volume in unused:
         store_volumes.end_removal(tx, volume.id)
         events.append(tx, event.ours(container.account_id, "volume", "destroy", volume.name, {"driver": "local"}))

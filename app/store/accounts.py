@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, delete, func, insert, select, text, update
 
 from app.domain.account import Account, AccountKey
+from app.store import prepared
+from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import account_keys, accounts, revoked_certificates
 
@@ -23,16 +25,39 @@ _COLUMNS = (
     accounts.c.used_nano_cpus,
 )
 
-#: Made once: it is asked for every request.
-_BY_KEY = (
+_BY_KEY = Prepared(
     select(*_COLUMNS)
     .join(account_keys, account_keys.c.account_id == accounts.c.id)
     .where(accounts.c.login == bindparam("login"), account_keys.c.fingerprint == bindparam("fingerprint"))
 )
 
+_RESERVE = Prepared(
+    text(
+        """
+        UPDATE accounts SET used_containers = used_containers + 1, used_memory = used_memory + :memory,
+               used_nano_cpus = used_nano_cpus + :nano_cpus
+        WHERE id = :id AND used_containers + 1 <= max_containers AND used_memory + :memory <= max_memory
+          AND used_nano_cpus + :nano_cpus <= max_nano_cpus
+        """
+    )
+)
 
-def _account(row: Row) -> Account:
-    return Account(row.id, row.login, row.disabled_at is not None, *row[3:])
+_LOCK = Prepared(text("SELECT FROM accounts WHERE id = :id FOR NO KEY UPDATE"))
+
+_RELEASE = Prepared(
+    text(
+        """
+        UPDATE accounts SET used_containers = used_containers - 1, used_memory = used_memory - :memory,
+               used_nano_cpus = used_nano_cpus - :nano_cpus
+        WHERE id = :id
+        """
+    )
+)
+
+
+def _account(row: Row | prepared.Row) -> Account:
+    account_id, login, disabled_at, *quota = row
+    return Account(account_id, login, disabled_at is not None, *quota)
 
 
 def find_by_login(tx: Transaction, login: str) -> Account | None:
@@ -42,7 +67,7 @@ def find_by_login(tx: Transaction, login: str) -> Account | None:
 
 def find_by_key(tx: Transaction, login: str, fingerprint: str) -> Account | None:
     """The account of this login, if the key is registered there."""
-    row = tx.execute(_BY_KEY, {"login": login, "fingerprint": fingerprint}).one_or_none()
+    row = _BY_KEY.row(tx, {"login": login, "fingerprint": fingerprint})
     return _account(row) if row else None
 
 
@@ -75,15 +100,7 @@ def set_quota(tx: Transaction, login: str, **limits: int) -> bool:
 
 def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> bool:
     """Count one more container, in one guarded statement: parallel creates cannot pass the quota together."""
-    statement = text(
-        """
-        UPDATE accounts SET used_containers = used_containers + 1, used_memory = used_memory + :memory,
-               used_nano_cpus = used_nano_cpus + :nano_cpus
-        WHERE id = :id AND used_containers + 1 <= max_containers AND used_memory + :memory <= max_memory
-          AND used_nano_cpus + :nano_cpus <= max_nano_cpus
-        """
-    )
-    return tx.execute(statement, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}).rowcount == 1
+    return _RESERVE.count(tx, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}) == 1
 
 
 def adjust(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int, *, anyhow: bool = False) -> bool:
@@ -102,19 +119,11 @@ def adjust(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int, *, an
 
 def lock(tx: Transaction, account_id: UUID) -> None:
     """Take the account's row ahead of its containers' rows, the order in which `reserve` and an insert take them."""
-    tx.execute(text("SELECT FROM accounts WHERE id = :id FOR NO KEY UPDATE"), {"id": account_id})
+    _LOCK.rows(tx, {"id": account_id})
 
 
 def release(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> None:
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(
-            used_containers=accounts.c.used_containers - 1,
-            used_memory=accounts.c.used_memory - memory,
-            used_nano_cpus=accounts.c.used_nano_cpus - nano_cpus,
-        )
-    )
+    _RELEASE.count(tx, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus})
 
 
 def add_key(tx: Transaction, account_id: UUID, name: str, fingerprint: str, public_key: str) -> UUID:

@@ -7,12 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 
-
-def record(tx: Transaction, container_id: str, seen: Mapping[UUID, tuple[str, str]]) -> None:
-    """Network uuid -> (address, MAC address), empty where it does not run. On its other networks it has none."""
-    statement = text(
+_RECORD = Prepared(
+    text(
         """
         UPDATE container_endpoints e SET address = s.address, mac_address = s.mac
         FROM (SELECT mine.network_uuid, new.address, coalesce(new.mac, '') AS mac
@@ -24,5 +23,10 @@ def record(tx: Transaction, container_id: str, seen: Mapping[UUID, tuple[str, st
           AND (e.address, e.mac_address) IS DISTINCT FROM (s.address, s.mac)
         """
     )
+)
+
+
+def record(tx: Transaction, container_id: str, seen: Mapping[UUID, tuple[str, str]]) -> None:
+    """Network uuid -> (address, MAC address), empty where it does not run. On its other networks it has none."""
     rows = [{"network": uuid, "address": address or None, "mac": mac} for uuid, (address, mac) in seen.items()]
-    tx.execute(statement, {"container": container_id, "seen": to_json(rows)})
+    _RECORD.count(tx, {"container": container_id, "seen": to_json(rows)})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, literal_column, select, text, tuple_, update
 
 from app.domain.container import Container
 from app.domain.container_filter import Candidate
@@ -15,8 +16,10 @@ from app.domain.container_state import ContainerState
 from app.domain.container_view import Words
 from app.domain.node import Node
 from app.errors import NotFound
+from app.store import container_names, container_words, prepared
 from app.store.nodes import COLUMNS as NODE_COLUMNS
-from app.store.session import Transaction
+from app.store.prepared import Prepared
+from app.store.session import Transaction, to_json
 from app.store.tables import container_ports, containers, nodes
 
 _COLUMNS = (
@@ -52,11 +55,95 @@ _VISIBLE = containers.c.state != ContainerState.CREATING
 
 #: A container with its node, in one row.
 _PLACED = select(*_COLUMNS, *NODE_COLUMNS).join(nodes, nodes.c.id == containers.c.node_id)
+_VISIBLE_MINE = (containers.c.account_id == bindparam("account"), _VISIBLE)
 
 
-def _placed(row: Row) -> tuple[Container, Node]:
+class _Placed:
+    """The ways to a container with its node."""
+
+    def __init__(self, *more: ColumnElement[Any]) -> None:
+        everybody = _PLACED.add_columns(*more)
+        mine = everybody.where(*_VISIBLE_MINE)
+        self.anyhow = Prepared(everybody.where(containers.c.id == bindparam("id")))
+        self.by_id = Prepared(mine.where(containers.c.id == bindparam("id")))
+        self.by_name = Prepared(mine.where(containers.c.name == bindparam("name")))
+
+    def get(self, tx: Transaction, account_id: UUID, id_or_name: str) -> prepared.Row:
+        wanted = id_or_name.removeprefix("/")
+        if len(wanted) == 64 and (row := self.by_id.row(tx, {"account": account_id, "id": wanted})):
+            return row
+        if row := self.by_name.row(tx, {"account": account_id, "name": wanted}):
+            return row
+        name, slash, alias = wanted.partition("/")
+        if slash and (linked := container_names.find_linked(tx, account_id, name, alias)):
+            return self.get(tx, account_id, linked)
+        if wanted and all(c in "0123456789abcdef" for c in wanted):
+            begins = containers.c.id.startswith(wanted, autoescape=True)
+            query = select(containers.c.id).where(*_VISIBLE_MINE, begins).limit(2)
+            ids = tx.execute(query, {"account": account_id}).scalars().all()
+            if len(ids) == 1 and (row := self.by_id.row(tx, {"account": account_id, "id": ids[0]})):
+                return row
+            if ids:
+                raise NotFound(f"Multiple IDs found with provided prefix: {wanted}")
+        raise NotFound(f"No such container: {id_or_name}")
+
+
+_PLAIN, _DESCRIBED = _Placed(), _Placed(container_words.COLUMN)
+
+_NEW = (
+    "id",
+    "uuid",
+    "account_id",
+    "name",
+    "node_id",
+    "image_id",
+    "image",
+    "spec",
+    "auto_remove",
+    "tty",
+    "package",
+    "memory",
+    "nano_cpus",
+)
+_INSERT = Prepared(
+    insert(containers).values(state=literal_column("'creating'"), **{name: bindparam(name) for name in _NEW})
+)
+
+_REMOVE = Prepared(
+    delete(containers)
+    .where(containers.c.id == bindparam("id"))
+    .returning(containers.c.account_id, containers.c.memory, containers.c.nano_cpus)
+)
+
+# Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
+_STAMP = Prepared(
+    text(
+        """
+        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint))
+        FROM containers WHERE account_id = :account
+        """
+    )
+)
+
+
+@cache
+def _write(names: tuple[str, ...]) -> Prepared:
+    return Prepared(
+        update(containers)
+        .where(containers.c.id == bindparam("container"), containers.c.version == bindparam("read"))
+        .values(version=containers.c.version + 1, **{name: bindparam(name) for name in names})
+    )
+
+
+def _placed(row: prepared.Row) -> tuple[Container, Node]:
     values = dict(zip(_FIELDS, row, strict=False))
-    return Container(**{**values, "state": ContainerState(values["state"])}), Node(*row[len(_COLUMNS) :])
+    node = Node(*row[len(_COLUMNS) : len(_COLUMNS) + len(NODE_COLUMNS)])
+    return Container(**{**values, "state": ContainerState(values["state"])}), node
+
+
+def _described(row: prepared.Row) -> tuple[Container, Node, Words]:
+    container, node = _placed(row)
+    return container, node, container_words.words(row[-1], node)
 
 
 @dataclass(frozen=True)
@@ -69,7 +156,7 @@ class Seen:
 
 
 def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
-    """By full id, else exact name, else unique id prefix, all within the account (dockerd's order).
+    """By full id, else exact name (a link `consumer/alias` is one), else unique id prefix, all within the account.
 
     Raises NotFound with dockerd's words; the same for what is not there, not yours, and ambiguous below one account.
     """
@@ -78,19 +165,12 @@ def get(tx: Transaction, account_id: UUID, id_or_name: str) -> Container:
 
 def get_placed(tx: Transaction, account_id: UUID, id_or_name: str) -> tuple[Container, Node]:
     """Like `get`, with the container's node."""
-    mine = _PLACED.where(containers.c.account_id == account_id, _VISIBLE)
-    wanted = id_or_name.removeprefix("/")
-    if len(wanted) == 64 and (row := tx.execute(mine.where(containers.c.id == wanted)).first()):
-        return _placed(row)
-    if row := tx.execute(mine.where(containers.c.name == wanted)).first():
-        return _placed(row)
-    if wanted and all(c in "0123456789abcdef" for c in wanted):
-        rows = tx.execute(mine.where(containers.c.id.startswith(wanted, autoescape=True)).limit(2)).all()
-        if len(rows) == 1:
-            return _placed(rows[0])
-        if rows:
-            raise NotFound(f"Multiple IDs found with provided prefix: {wanted}")
-    raise NotFound(f"No such container: {id_or_name}")
+    return _placed(_PLAIN.get(tx, account_id, id_or_name))
+
+
+def get_described(tx: Transaction, account_id: UUID, id_or_name: str) -> tuple[Container, Node, Words]:
+    """Like `get_placed`, with the tenant's words for what the engine calls otherwise."""
+    return _described(_DESCRIBED.get(tx, account_id, id_or_name))
 
 
 def find_by_id(tx: Transaction, container_id: str) -> Container | None:
@@ -101,8 +181,14 @@ def find_by_id(tx: Transaction, container_id: str) -> Container | None:
 
 def find_placed(tx: Transaction, container_id: str) -> tuple[Container, Node] | None:
     """Like `find_by_id`, with the container's node."""
-    row = tx.execute(_PLACED.where(containers.c.id == container_id)).first()
+    row = _PLAIN.anyhow.row(tx, {"id": container_id})
     return _placed(row) if row else None
+
+
+def find_described(tx: Transaction, container_id: str) -> tuple[Container, Node, Words] | None:
+    """Like `find_placed`, with the tenant's words for what the engine calls otherwise."""
+    row = _DESCRIBED.anyhow.row(tx, {"id": container_id})
+    return _described(row) if row else None
 
 
 def states(tx: Transaction, container_ids: Collection[str]) -> dict[str, Seen]:
@@ -119,17 +205,14 @@ def ids_on_node(tx: Transaction, node_id: UUID) -> dict[str, ContainerState]:
 
 def insert_new(tx: Transaction, **values: Any) -> None:
     """Raises UniqueViolation("uq_containers_account_id_name") where the name is taken."""
-    tx.execute(insert(containers).values(state=ContainerState.CREATING, **values))
+    _INSERT.count(tx, {**values, "spec": to_json(values["spec"])})
 
 
 def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:
     """Write what was seen on the engine, unless somebody has written since `container` was read."""
-    statement = (
-        update(containers)
-        .where(containers.c.id == container.id, containers.c.version == container.version)
-        .values(version=container.version + 1, **values)
-    )
-    return tx.execute(statement).rowcount == 1
+    told = {name: to_json(value) if isinstance(value, dict) else value for name, value in values.items()}
+    told |= {"container": container.id, "read": container.version}
+    return _write(tuple(values)).count(tx, told) == 1
 
 
 def begin_removal(tx: Transaction, container: Container) -> bool:
@@ -175,11 +258,9 @@ def set_size(tx: Transaction, container_id: str, memory: int, nano_cpus: int, pa
     tx.execute(update(containers).where(containers.c.id == container_id).values(**values))
 
 
-def remove(tx: Transaction, container_id: str) -> Row | None:
+def remove(tx: Transaction, container_id: str) -> tuple[UUID, int, int] | None:
     """Delete the row. The (account_id, memory, nano_cpus) to give back, or None where it is gone already."""
-    statement = delete(containers).where(containers.c.id == container_id)
-    columns = (containers.c.account_id, containers.c.memory, containers.c.nano_cpus)
-    return tx.execute(statement.returning(*columns)).first()
+    return _REMOVE.row(tx, {"id": container_id})
 
 
 def find_name_owner(tx: Transaction, account_id: UUID, name: str) -> str | None:
@@ -206,16 +287,9 @@ def list_plain(tx: Transaction, account_id: UUID, *, active_only: bool, limit: i
     return tx.exec_driver_sql(statement, {"account": account_id, "limit": limit}).fetchall()
 
 
-def stamp(tx: Transaction, account_id: UUID) -> tuple:
-    """A value that is another one after any change of any of the account's rows, in whatever order changes commit.
-
-    Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
-    """
-    statement = """
-        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint))
-        FROM containers WHERE account_id = %(account)s
-        """
-    return tuple(tx.exec_driver_sql(statement, {"account": account_id}).one())
+def stamp(tx: Transaction, account_id: UUID) -> object:
+    """A value that is another one after any change of any of the account's rows, in whatever order changes commit."""
+    return _STAMP.row(tx, {"account": account_id})
 
 
 def list_candidates(tx: Transaction, account_id: UUID) -> list[Candidate]:
@@ -287,48 +361,6 @@ def release_ports(tx: Transaction, container_id: str, *, keep: Collection[tuple[
     """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
     port = tuple_(container_ports.c.protocol, container_ports.c.host_port)
     tx.execute(delete(container_ports).where(container_ports.c.container_id == container_id, port.not_in(sorted(keep))))
-
-
-def words(tx: Transaction, container: Container, node: Node) -> Words:
-    """What the tenant calls the things that the engine calls otherwise: the account's networks, its named volumes on
-    the node (the container may mount one of another's), and the container's execs."""
-    statement = text(
-        """
-        SELECT 'network' AS kind, 'n-' || uuid, name, id, CASE WHEN e.container_id IS NOT NULL THEN jsonb_build_object(
-            'ipv4', CASE WHEN NOT e.reserved THEN host(e.ipv4) END, 'aliases', e.aliases, 'links', e.links) END
-        FROM networks LEFT JOIN container_endpoints e ON e.network_uuid = uuid AND e.container_id = :container
-        WHERE account_id = :account
-        UNION ALL
-        SELECT 'volume', engine_name, name, '', NULL FROM volumes
-        WHERE :mounts AND account_id = :account AND node_id = :node AND NOT anonymous
-        UNION ALL
-        SELECT 'exec', engine_exec_id, id, '', NULL FROM execs WHERE container_id = :container
-        UNION ALL
-        SELECT 'linked', c.id, c.name, '', NULL
-        FROM container_endpoints e, jsonb_array_elements(e.links) l, containers c
-        WHERE e.container_id = :container AND c.id = l ->> 0 AND c.account_id = :account
-        """
-    )
-    host = container.spec.get("HostConfig", {})
-    mounts = any(host.get(key) for key in ("Binds", "Mounts", "VolumesFrom"))
-    values = {"account": container.account_id, "node": node.id, "container": container.id, "mounts": mounts}
-    networks: dict[str, tuple[str, str]] = {}
-    asked: dict[str, dict[str, Any]] = {}
-    known: dict[str, dict[str, str]] = {"volume": {}, "exec": {}, "linked": {}}
-    for kind, engine_word, word, word_id, endpoint in tx.execute(statement, values):
-        if kind == "network":
-            networks[engine_word] = (word, word_id)
-            asked[engine_word] = endpoint
-        else:
-            known[kind][engine_word] = word
-    return Words(
-        networks,
-        volumes=known["volume"],
-        execs=known["exec"],
-        public_address=node.public_address,
-        endpoints=asked,
-        linked=known["linked"],
-    )
 
 
 def using_images(tx: Transaction, account_id: UUID) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

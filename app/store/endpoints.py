@@ -10,11 +10,29 @@ from sqlalchemy import delete, select, text
 
 from app.domain.network import Network, Place
 from app.store.networks import _COLUMNS as NETWORK_COLUMNS
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import container_endpoints, networks
 
 #: States in which an engine holds a container's address, or may be about to.
 _ACTIVE = "('creating', 'running', 'paused', 'restarting')"
+
+# The lock makes a removal of the network wait, or be waited for and then seen.
+_ADD = Prepared(
+    text(
+        """
+        WITH joined AS (SELECT uuid FROM networks WHERE uuid = :network AND NOT removing FOR KEY SHARE)
+        INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
+        SELECT CAST(:container AS text), uuid, CAST(:ipv4 AS inet), CAST(:reserved AS boolean), CAST(:mac AS text),
+               CAST(:aliases AS jsonb), CAST(:links AS jsonb)
+        FROM joined ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING
+        """
+    )
+)
+
+_ADDRESSES = Prepared(
+    text("SELECT host(ipv4) FROM container_endpoints WHERE network_uuid = :network AND ipv4 IS NOT NULL")
+)
 
 
 @dataclass(frozen=True)
@@ -32,15 +50,6 @@ def add(tx: Transaction, container_id: str, place: Place, *, reserved: bool = Fa
 
     Raises UniqueViolation where the address is to be reserved and another container has it.
     """
-    # The lock makes a removal of the network wait, or be waited for and then seen.
-    statement = text(
-        """
-        WITH joined AS (SELECT uuid FROM networks WHERE uuid = :network AND NOT removing FOR KEY SHARE)
-        INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
-        SELECT :container, uuid, CAST(:ipv4 AS inet), :reserved, :mac, CAST(:aliases AS jsonb), CAST(:links AS jsonb)
-        FROM joined ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING
-        """
-    )
     values = {
         "network": place.network.uuid,
         "container": container_id,
@@ -50,7 +59,7 @@ def add(tx: Transaction, container_id: str, place: Place, *, reserved: bool = Fa
         "aliases": to_json(list(place.aliases)),
         "links": to_json([list(link) for link in place.links]),
     }
-    return tx.execute(statement, values).rowcount == 1
+    return _ADD.count(tx, values) == 1
 
 
 def remove(tx: Transaction, container_id: str, network_uuid: UUID) -> bool:
@@ -90,8 +99,7 @@ def set_links(tx: Transaction, container_id: str, links: list[tuple[str, str]]) 
 
 def addresses(tx: Transaction, network_uuid: UUID) -> set[str]:
     """What the network's containers are to have."""
-    statement = text("SELECT host(ipv4) FROM container_endpoints WHERE network_uuid = :network AND ipv4 IS NOT NULL")
-    return set(tx.execute(statement, {"network": network_uuid}).scalars())
+    return {address for (address,) in _ADDRESSES.rows(tx, {"network": network_uuid})}
 
 
 def active(tx: Transaction, network_uuid: UUID) -> list[tuple[str, str]]:

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import bindparam, delete, func, select, text, update
 
 from app.domain import image_reference
 from app.errors import NotFound
+from app.store import container_names
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import account_images, account_layers, image_names, images, layer_blobs, node_images
 
@@ -44,6 +46,23 @@ _COLUMNS = (
     image_names.c.set_at,
 )
 
+_NAMED = Prepared(
+    select(image_names.c.image_id).where(
+        image_names.c.account_id == bindparam("account"),
+        image_names.c.repository == bindparam("repository"),
+        image_names.c.reference == bindparam("reference"),
+    )
+)
+
+_WITH_NAMES = Prepared(
+    select(*_COLUMNS)
+    .outerjoin(
+        image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == bindparam("account"))
+    )
+    .where(images.c.id == bindparam("image"))
+    .order_by(image_names.c.repository, image_names.c.reference)
+)
+
 
 def put_on_node(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID) -> None:
     """The node holds this image, whoever has it."""
@@ -70,7 +89,10 @@ def put(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID, 
 
 
 def set_name(tx: Transaction, account_id: UUID, repository: str, reference: str, image_id: str) -> None:
-    """`reference` is a tag or a digest. A name that meant another image means this one from now on."""
+    """`reference` is a tag or a digest. A name that meant another image means this one from now on.
+
+    Events are appended afterwards: the rows of containers that show the name are locked here.
+    """
     statement = text(
         """
         INSERT INTO image_names (account_id, repository, reference, image_id) VALUES (:a, :r, :t, :i)
@@ -78,16 +100,14 @@ def set_name(tx: Transaction, account_id: UUID, repository: str, reference: str,
         """
     )
     tx.execute(statement, {"a": account_id, "r": repository, "t": reference, "i": image_id})
+    container_names.follow_image(tx, account_id, repository, reference, image_id)
 
 
 def find_name(tx: Transaction, account_id: UUID, repository: str, reference: str) -> str | None:
     """The id of the image that the name means in the account."""
-    query = select(image_names.c.image_id).where(
-        image_names.c.account_id == account_id,
-        image_names.c.repository == repository,
-        image_names.c.reference == reference,
-    )
-    return tx.execute(query).scalar_one_or_none()
+    values = {"account": account_id, "repository": repository, "reference": reference}
+    row = _NAMED.row(tx, values)
+    return row[0] if row else None
 
 
 def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
@@ -96,15 +116,11 @@ def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
     Raises NotFound("No such image: <name as docker shows it>") or InvalidParameter.
     """
     image_id = _find(tx, account_id, name)
-    rows = tx.execute(
-        select(*_COLUMNS)
-        .outerjoin(image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == account_id))
-        .where(images.c.id == image_id)
-        .order_by(image_names.c.repository, image_names.c.reference)
-    ).all()
-    names = [(row.repository, row.reference) for row in rows if row.repository]
-    named_at = max((row.set_at for row in rows if row.set_at), default=None)
-    return Image(rows[0].id, rows[0].size, rows[0].inspect, names, named_at)
+    rows = _WITH_NAMES.rows(tx, {"account": account_id, "image": image_id})
+    names = [(repository, reference) for *_, repository, reference, _ in rows if repository]
+    named_at = max((set_at for *_, set_at in rows if set_at), default=None)
+    found, size, inspect, *_ = rows[0]
+    return Image(found, size, inspect, names, named_at)
 
 
 def _find(tx: Transaction, account_id: UUID, name: str) -> str:
@@ -186,6 +202,7 @@ def remove_name(tx: Transaction, account_id: UUID, repository: str, reference: s
             image_names.c.reference == reference,
         )
     )
+    container_names.follow_image(tx, account_id, repository, reference, None)
 
 
 def remove(tx: Transaction, account_id: UUID, image_id: str) -> None:

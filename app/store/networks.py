@@ -8,10 +8,11 @@ from ipaddress import IPv4Network
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import bindparam, delete, select, text, update
 
 from app.domain.network import Network
 from app.errors import InvalidParameter, NotFound
+from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import networks
 
@@ -32,6 +33,12 @@ _COLUMNS = (
     networks.c.options,
     networks.c.labels,
     networks.c.created_at,
+)
+
+_MINE = Prepared(
+    select(*_COLUMNS)
+    .where(networks.c.account_id == bindparam("account"))
+    .order_by(networks.c.created_at, networks.c.id)
 )
 
 
@@ -75,8 +82,7 @@ def lock(tx: Transaction, network_uuid: UUID) -> Network | None:
 
 
 def list_mine(tx: Transaction, account_id: UUID) -> list[Network]:
-    query = select(*_COLUMNS).where(networks.c.account_id == account_id)
-    return [Network(*row) for row in tx.execute(query.order_by(networks.c.created_at, networks.c.id))]
+    return [Network(*row) for row in _MINE.rows(tx, {"account": account_id})]
 
 
 def add(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, update
 
 from app.domain.node import Node
+from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import containers, node_images, nodes
 
@@ -24,6 +25,19 @@ COLUMNS = (
     nodes.c.memory,
 )
 
+#: How many containers a node has, where there is another one to choose.
+_LOAD = case(
+    (
+        select(func.count()).select_from(nodes.alias()).scalar_subquery() > 1,
+        select(func.count()).where(containers.c.node_id == nodes.c.id).scalar_subquery(),
+    ),
+    else_=0,
+)
+_HOLDS = select(node_images.c.node_id).where(
+    node_images.c.node_id == nodes.c.id, node_images.c.image_id == bindparam("image")
+)
+_FOR_IMAGE = Prepared(select(*COLUMNS, _LOAD, _HOLDS.exists()).order_by(nodes.c.name))
+
 
 def _node(row: Row) -> Node:
     return Node(*row)
@@ -40,11 +54,9 @@ def list_all(tx: Transaction) -> list[Node]:
 
 
 def list_for(tx: Transaction, image_id: str) -> tuple[list[Node], set[UUID]]:
-    """All nodes as `list_all` has them, and the ids of those that hold the image."""
-    count = select(func.count()).where(containers.c.node_id == nodes.c.id).scalar_subquery()
-    holds = select(node_images.c.node_id).where(node_images.c.node_id == nodes.c.id, node_images.c.image_id == image_id)
-    rows = tx.execute(select(*COLUMNS, count, holds.exists()).order_by(nodes.c.name)).all()
-    return [Node(*row[:-1]) for row in rows], {row.id for row in rows if row[-1]}
+    """All nodes, their containers counted where there are several nodes, and the ids of those that hold the image."""
+    rows = _FOR_IMAGE.rows(tx, {"image": image_id})
+    return [Node(*row[:-1]) for row in rows], {row[0] for row in rows if row[-1]}
 
 
 def add(tx: Transaction, **values: object) -> UUID:

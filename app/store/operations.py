@@ -7,10 +7,11 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import select, text, update
 
 from app.domain.operation import Operation, OperationKind, OperationState
-from app.store.session import Transaction
+from app.store.prepared import Prepared
+from app.store.session import Transaction, to_json
 from app.store.tables import operations
 
 #: A stop may take 600 s by the tenant's wish, and 300 s more by the engine's.
@@ -26,6 +27,24 @@ _COLUMNS = (
     operations.c.detail,
 )
 _PENDING = operations.c.state == OperationState.PENDING
+
+_OPEN = Prepared(
+    text(
+        """
+        INSERT INTO operations (id, kind, account_id, target, node_id, process_id, detail)
+        VALUES (:id, :kind, :account, :target, :node, :process, :detail)
+        """
+    )
+)
+
+_END = Prepared(
+    text(
+        """
+        UPDATE operations SET state = :state, error = :error, finished_at = now()
+        WHERE id = :id AND process_id = :process AND state = 'pending'
+        """
+    )
+)
 
 
 def _operation(row: Any) -> Operation:
@@ -44,8 +63,8 @@ def open_(
 ) -> UUID:
     """Record the intent; commit before the first engine call."""
     operation_id = uuid4()
-    values = {"id": operation_id, "kind": kind, "account_id": account_id, "target": target, "node_id": node_id}
-    tx.execute(insert(operations).values(**values, process_id=process_id, detail=detail or {}))
+    values = {"id": operation_id, "kind": str(kind), "account": account_id, "target": target, "node": node_id}
+    _OPEN.count(tx, {**values, "process": process_id, "detail": to_json(detail or {})})
     return operation_id
 
 
@@ -56,12 +75,8 @@ def set_detail(tx: Transaction, operation_id: UUID, detail: dict[str, Any]) -> N
 
 def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationState, error: str = "") -> bool:
     """False where the operation is no longer this process's: another one has taken it over."""
-    statement = (
-        update(operations)
-        .where(operations.c.id == operation_id, operations.c.process_id == process_id, _PENDING)
-        .values(state=state, error=error[:500], finished_at=func.now())
-    )
-    return tx.execute(statement).rowcount == 1
+    values = {"id": operation_id, "process": process_id, "state": str(state), "error": error[:500]}
+    return _END.count(tx, values) == 1
 
 
 def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Operation]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Connection, event
+
+from app.store.prepared import Prepared
 
 #: Tables with a row for each thing that an operator has: machines, processes, sizes, tenants, and networks, of which
 #: there are no more than the address pool has subnets. A thousand rows are read faster than they are looked up.
@@ -34,8 +37,16 @@ def explained(connection: Connection) -> Iterator[dict[str, set[str]]]:
             aside.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters[0] if _many else parameters or None)
             found[statement] = read_whole(aside.fetchone()[0][0]["Plan"])
 
+    run = Prepared._run
+
+    def explain_prepared(self: Prepared, tx: Connection, values: Mapping[str, Any] | None) -> Any:
+        told = {**self._own, **(values or {})}
+        explain(tx, tx.connection.cursor(), f"{self._sql} -- {self._name}", told, None, False)
+        return run(self, tx, values)
+
     event.listen(connection, "before_cursor_execute", explain)
     try:
-        yield found
+        with patch.object(Prepared, "_run", explain_prepared):
+            yield found
     finally:
         event.remove(connection, "before_cursor_execute", explain)

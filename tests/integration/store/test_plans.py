@@ -43,7 +43,11 @@ OWN: dict[str, dict[str, Any]] = {
     "audit.append": {"entries": [Entry(Source.API, "account7", "containers.start", "c1")]},
     "audit.select_": {"account": "account7", "refused": True},
     "containers.write_seen": {"values": {"exit_code": 1}},
-    "containers.insert_new": {"values": {"id": "f" * 64, "account_id": uuid4(), "name": "x"}},
+    "containers.insert_new": {
+        "values": dict.fromkeys(("uuid", "account_id", "node_id"), uuid4())
+        | dict.fromkeys(("name", "image_id", "image", "package"), "x")
+        | {"id": "f" * 64, "spec": {}, "auto_remove": False, "tty": False, "memory": 1, "nano_cpus": 1}
+    },
     "events.append": {"new": [factories.event()]},
     "inventory.list_nodes": {"name": "node7"},
     "inventory.list_images": {"account": "account7"},
