@@ -20,8 +20,8 @@ from tests.machine import folder, free_port, stop, wait_until
 ACCOUNT = "bench"
 ADDRESS = "127.0.0.1"
 NETWORK = "bench"
-#: What an engine of Debian 12 speaks at most; the service speaks 1.44.
-ENGINE_API = "/v1.41"
+#: What the service speaks, as its clients write it.
+NEWEST, OLDEST = (1, 44), (1, 20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,9 @@ class Side:
     image: str
     #: Variables for the docker CLI.
     env: Mapping[str, str]
+    #: The version of the API that is spoken there, as a path's beginning.
+    api: str
     path: Path | None = None
-    api: str = ENGINE_API
     #: The engine's network that containers are to be on; "" leaves it to the other end.
     network: str = ""
     port: int = 0
@@ -51,6 +52,10 @@ class Side:
 
     def client(self) -> Client:
         return Client(self)
+
+    def at(self, api: str) -> Side:
+        """The same way, speaking another version."""
+        return replace(self, name=f"{self.name} at {api.removeprefix('/v')}", api=api)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -122,6 +127,9 @@ class Sides:
     networked: Side
     #: The engine behind nginx stream TLS.
     fronted: Side
+    #: The oldest version that the service speaks, and the engine's nearest to it.
+    oldest: str
+    oldest_engine: str
 
 
 @contextlib.contextmanager
@@ -136,18 +144,33 @@ def open_sides(stack: Stack) -> Iterator[Sides]:
     path = stack.engine.socket
     kept = {name: value for name, value in stack.env(ACCOUNT).items() if not name.startswith("DOCKER_")}
     kept["DOCKER_CONFIG"] = stack.env(ACCOUNT)["DOCKER_CONFIG"]
-    ours = Side("the service", "busybox", stack.env(ACCOUNT), api="/v1.44", port=stack.port, context=context)
+    newest, oldest = _path(NEWEST), _path(OLDEST)
+    ours = Side("the service", "busybox", stack.env(ACCOUNT), newest, port=stack.port, context=context)
     image = _image_id(ours)
-    engine = Side("engine's socket", image, {**kept, "DOCKER_HOST": f"unix://{path}"}, path=path)
+    version, spoken, oldest_engine = _about(stack)
+    print(f"engine {version}, asked at {spoken.removeprefix('/v')}; the service at {newest.removeprefix('/v')}")
+    engine = Side("engine's socket", image, {**kept, "DOCKER_HOST": f"unix://{path}"}, spoken, path=path)
     networked = replace(engine, name="engine's socket, own network", network=NETWORK)
     with _front(stack, path) as port, _network(stack):
-        fronted = Side("engine behind nginx TLS", image, {}, port=port, context=context)
+        fronted = Side("engine behind nginx TLS", image, {}, spoken, port=port, context=context)
         try:
-            yield Sides(stack, ours, engine, networked, fronted)
+            yield Sides(stack, ours, engine, networked, fronted, oldest, oldest_engine)
         finally:
             stack.remove_all(ACCOUNT)
             for container in stack.engine.containers("made-for=bench"):
                 stack.engine.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+
+
+def _about(stack: Stack) -> tuple[str, str, str]:
+    """The engine's version, and the newest and the oldest of the API that it has in common with the service."""
+    status, told = stack.engine.call("GET", "/version")
+    assert status == 200, told
+    most, least = (tuple(map(int, told[word].split("."))) for word in ("ApiVersion", "MinAPIVersion"))
+    return told["Version"], _path(min(most, NEWEST)), _path(max(least, OLDEST))
+
+
+def _path(version: tuple[int, ...]) -> str:
+    return "/v" + ".".join(map(str, version))
 
 
 def _image_id(ours: Side) -> str:

@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
-from tests.bench.measures.turns import LABEL, clock, in_turn
+from tests.bench.measures.both import engine_id, wait_for_only
+from tests.bench.measures.turns import LABEL, Round, in_turn, typical
 from tests.bench.report import Limit, Row, compared
 from tests.bench.sides import Client, Side, Sides
 
 INSPECT_LIMIT: Limit = ("<=", 6)
 LIST_LIMIT: Limit = ("<=", 2)
 CREATE_LIMIT: Limit = ("<=", 1.5)
-#: A round is the median of so many calls.
-CALLS = 10
+BY_LABEL = urllib.parse.quote('{"label":["ten"]}')
 
 
 def calls(sides: Sides, rounds: int) -> list[Row]:
-    """inspect of a running container, list of ten, create."""
+    """inspect of a running container, list of ten, create. A round is the median of some calls.
+
+    What is inspected and listed is the same on both sides: ten containers of the account's, and no others are there.
+    """
     pair = (sides.ours, sides.engine)
     with contextlib.ExitStack() as stack:
         clients = {side: stack.enter_context(side.client()) for side in pair}
-        made = {side: stack.enter_context(_ten(clients[side])) for side in pair}
-        extra: dict[Side, list[str]] = {side: [] for side in pair}
+        made = stack.enter_context(_ten(clients[sides.ours]))
+        wait_for_only(sides, len(made))
+        running = {sides.ours: made[0], sides.engine: engine_id(sides, made[0])}
 
-        def inspect(side: Side) -> object:
-            return clients[side].bytes("GET", f"/containers/{made[side][0]}/json")
-
-        def listing(side: Side) -> object:
-            return clients[side].bytes("GET", "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22ten%22%5D%7D")
-
-        def create(side: Side) -> object:
-            extra[side].append(_create(clients[side], {}))
-            return None
-
-        found = {
-            name: in_turn(pair, rounds, lambda side, call=call: {"took": _median(side, call)})["took"]  # type: ignore[misc]
-            for name, call in (("inspect", inspect), ("list of 10", listing))
-        }
+        def reads(side: Side, path: str) -> dict[str, float]:
+            return {"took": typical(lambda: clients[side].bytes("GET", path)) * 1000}
 
         def creates(side: Side) -> dict[str, float]:
+            extra: list[str] = []
             try:
-                return {"took": _median(side, create)}
+                return {"took": typical(lambda: extra.append(_create(clients[side], {}))) * 1000}
             finally:
-                while extra[side]:
-                    clients[side].call("DELETE", f"/containers/{extra[side].pop()}")
+                for container in extra:
+                    clients[side].call("DELETE", f"/containers/{container}")
 
-        found["create"] = in_turn(pair, rounds, creates)["took"]
-    limits = {"inspect": INSPECT_LIMIT, "list of 10": LIST_LIMIT, "create": CREATE_LIMIT}
-    return [compared(name, "ms", ours, base, sides.engine.name, limits[name]) for name, (ours, base) in found.items()]
-
-
-def _median(side: Side, call: Callable[[Side], object]) -> float:
-    took = []
-    for _ in range(CALLS):
-        began = clock()
-        call(side)
-        took.append(clock() - began)
-    return sorted(took)[CALLS // 2] * 1000
+        figures: dict[str, tuple[Round, Limit | None]] = {
+            "inspect": (lambda side: reads(side, f"/containers/{running[side]}/json"), INSPECT_LIMIT),
+            "list of 10": (lambda side: reads(side, "/containers/json?all=1"), LIST_LIMIT),
+            "  by a label that all have": (
+                lambda side: reads(side, f"/containers/json?all=1&filters={BY_LABEL}"),
+                None,
+            ),
+            "create": (creates, CREATE_LIMIT),
+        }
+        rows = []
+        for name, (measure, limit) in figures.items():
+            ours, base = in_turn(pair, rounds, measure)["took"]
+            rows.append(compared(name, "ms", ours, base, sides.engine.name, limit))
+    return rows
 
 
 def _create(client: Client, labels: dict[str, str]) -> str:

@@ -4,65 +4,85 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.bench.measures.both import wait_for_only
 from tests.bench.measures.turns import LABEL, clock, in_turn
-from tests.bench.report import Row, compared
-from tests.bench.sides import ACCOUNT, Client, Side, Sides
+from tests.bench.report import Limit, Row, compared
+from tests.bench.sides import ACCOUNT, NETWORK, Client, Side, Sides
 from tests.machine import busybox_archive, private_engine
+
+#: The limits are for lists that are at least as long.
+LONG = 1000
+NEWEST_LIMIT: Limit = ("<=", 0.1)
+OLDEST_LIMIT: Limit = ("<=", 0.25)
+BY_NAME = "  beside as many made of an image's name"
 
 
 def listing(sides: Sides, containers: int, rounds: int) -> list[Row]:
-    """All containers of one account, beside an engine that has as many, made of an image by its name as people do.
+    """All containers of one account, beside its engine's own list of the same ones, in the newest and oldest version.
 
-    An engine looks the name up again for each container of a list. Those that the service makes on its engine refer to
-    the image by id, and listing them there is the second figure.
+    The service's containers refer to their image by id. Where people make theirs of an image by its name, an engine
+    looks the name up again for each container of a list: two figures are beside another engine with as many of such.
     """
     quota = ["--containers", str(containers + 100), "--memory", "4t", "--cpus", "100000"]
     done = sides.stack.sdc_docker("account", "quota", ACCOUNT, *quota)
     assert done.code == 0, done.said
-    with private_engine() as other:
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(private_engine())
         status, answer = other.call("POST", "/images/load", busybox_archive())
         assert status == 200, answer
-        stock = Side("another stock engine", "busybox", {}, path=other.socket)
-        all_sides = (sides.ours, stock, sides.engine)
+        stock = Side("another stock engine", "busybox", {}, sides.engine.api, path=other.socket)
+        old, old_engine = sides.ours.at(sides.oldest), sides.engine.at(sides.oldest_engine)
+        old_stock = stock.at(sides.oldest_engine)
+        all_sides = (sides.ours, sides.engine, stock, old, old_engine, old_stock)
         for side in (sides.ours, stock):
-            began = clock()
-            _create_many(side, containers)
-            print(f"{containers} containers created on {side.name} in {clock() - began:.0f} s", flush=True)
-        try:
-            with contextlib.ExitStack() as stack:
-                clients = {side: stack.enter_context(side.client()) for side in all_sides}
+            stack.enter_context(_many(side, containers))
+        wait_for_only(sides, containers)
+        clients = {side: stack.enter_context(side.client()) for side in all_sides}
 
-                def fetch(side: Side) -> dict[str, float]:
-                    # An engine goes on for a while after a long answer, collecting garbage; that is not the next one's.
-                    time.sleep(0.1)
-                    before = clock()
-                    body = clients[side].bytes("GET", "/containers/json?all=1")
-                    took = clock() - before
-                    assert body.count(b'"Id":') >= containers, f"{side.name}: {body[:200]!r}"
-                    return {"list": took * 1000}
+        def fetch(side: Side) -> dict[str, float]:
+            # An engine goes on for a while after a long answer, collecting garbage; that is not the next one's.
+            time.sleep(0.1)
+            before = clock()
+            body = clients[side].bytes("GET", "/containers/json?all=1")
+            took = clock() - before
+            assert body.count(b'"Id":') >= containers, f"{side.name}: {body[:200]!r}"
+            return {"list": took * 1000}
 
-                ours, base, by_id = in_turn(all_sides, rounds, fetch)["list"]
-        finally:
-            _remove_all(sides.ours)
+        ours, same, by_name, ours_at_old, same_at_old, by_name_at_old = in_turn(all_sides, rounds, fetch)["list"]
+    what, long = f"list of {containers:,} containers", containers >= LONG
+    at_oldest = f"{what} at {sides.oldest.removeprefix('/v')}"
     return [
-        compared(f"list of {containers:,} containers", "ms", ours, base, stock.name, ("<=", 0.1)),
-        compared("  made of image ids", "ms", ours, by_id, sides.engine.name),
+        compared(what, "ms", ours, same, sides.engine.name, NEWEST_LIMIT if long else None),
+        compared(BY_NAME, "ms", ours, by_name, stock.name),
+        compared(at_oldest, "ms", ours_at_old, same_at_old, old_engine.name, OLDEST_LIMIT if long else None),
+        compared(BY_NAME, "ms", ours_at_old, by_name_at_old, old_stock.name),
     ]
 
 
-def _create_many(side: Side, count: int) -> None:
-    body = {"Image": side.image, "Cmd": ["true"], "Labels": LABEL}
-    _from_four(side, range(count), lambda client, _: client.call("POST", "/containers/create", body))
+@contextlib.contextmanager
+def _many(side: Side, count: int) -> Iterator[None]:
+    """So many containers on a network of their own, on which one takes no address before it starts.
 
-
-def _remove_all(side: Side) -> None:
+    An account's default network has addresses for a quarter of a thousand.
+    """
+    body = {"Image": side.image, "Cmd": ["true"], "Labels": LABEL, "HostConfig": {"NetworkMode": NETWORK}}
     with side.client() as client:
-        listed = client.call("GET", "/containers/json?all=1")
-    _from_four(side, listed, lambda client, found: client.bytes("DELETE", f"/containers/{found['Id']}?force=1"))
+        client.call("POST", "/networks/create", {"Name": NETWORK})
+    try:
+        began = clock()
+        _from_four(side, range(count), lambda client, _: client.call("POST", "/containers/create", body))
+        print(f"{count} containers created on {side.name} in {clock() - began:.0f} s", flush=True)
+        yield
+    finally:
+        with side.client() as client:
+            listed = client.call("GET", "/containers/json?all=1")
+        _from_four(side, listed, lambda client, found: client.bytes("DELETE", f"/containers/{found['Id']}?force=1"))
+        with side.client() as client:
+            client.call("DELETE", f"/networks/{NETWORK}")
 
 
 def _from_four(side: Side, items: Sequence[Any], call: Callable[[Client, Any], object]) -> None:

@@ -31,7 +31,7 @@ def _family(pid: int) -> list[int]:
         if entry.isdigit():
             try:
                 stat = Path(f"/proc/{entry}/stat").read_text()
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry))
     found = [pid]

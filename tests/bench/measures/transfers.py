@@ -13,34 +13,40 @@ from tests.bench.measures.turns import MIB, clock, in_turn
 from tests.bench.report import Limit, Row, compared
 from tests.bench.sides import Client, Side, Sides
 from tests.e2e.stack import digest, registry
-from tests.machine import busybox_archive
+from tests.machine import busybox_archive, wait_until
 
 LIMIT: Limit = (">=", 0.8)
 NO_CREDENTIALS = base64.urlsafe_b64encode(b"{}").decode()
 
 
 def transfers(sides: Sides, rounds: int, *, size: int = 64 * MIB) -> list[Row]:
-    """Push and pull of an image with one layer of `size` random bytes; each round's is an image of its own."""
+    """Push and pull of an image with one layer of `size` random bytes; each round's is an image of its own.
+
+    A pull waits until the engine has dropped what was pushed, so that it brings the whole layer over.
+    """
     pair = (sides.ours, sides.fronted)
     with registry(sides.stack.registry_host) as server:
         numbers = iter(range(10**6))
 
         def trip(side: Side) -> dict[str, float]:
             name = f"{server.host}/bench/{next(numbers)}"
+            repository = urllib.parse.quote(name, safe="")
             with side.client() as client:
                 image = _load(client, size)
-                repository = urllib.parse.quote(name, safe="")
                 client.call("POST", f"/images/{image}/tag?repo={repository}&tag=latest")
                 began = clock()
                 _told(
                     client.bytes("POST", f"/images/{name}/push?tag=latest", headers={"X-Registry-Auth": NO_CREDENTIALS})
                 )
                 pushed = clock() - began
-                client.call("DELETE", f"/images/{name}:latest?force=1")
+            _remove(sides, side, image)
+            with side.client() as client:
+                client.bytes("GET", "/_ping")
                 began = clock()
                 _told(client.bytes("POST", f"/images/create?fromImage={repository}&tag=latest"))
                 pulled = clock() - began
-                client.call("DELETE", f"/images/{name}:latest?force=1")
+            assert image in _images(sides), f"{side.name}: {image} was not pulled"
+            _remove(sides, side, image)
             return {"push": size / MIB / pushed, "pull": size / MIB / pulled}
 
         found = in_turn(pair, rounds, trip)
@@ -48,6 +54,19 @@ def transfers(sides: Sides, rounds: int, *, size: int = 64 * MIB) -> list[Row]:
         compared(f"{verb} of {size // MIB} MiB", "MiB/s", *found[verb], sides.fronted.name, LIMIT)
         for verb in ("pull", "push")
     ]
+
+
+def _remove(sides: Sides, side: Side, image: str) -> None:
+    """Remove an image, and wait until the engine has it no more: the service drops what nobody has after a while."""
+    with side.client() as client:
+        client.call("DELETE", f"/images/{image}?force=1")
+    wait_until(lambda: image not in _images(sides), f"{side.name}: {image} gone from the engine", timeout=90)
+
+
+def _images(sides: Sides) -> set[str]:
+    status, found = sides.stack.engine.call("GET", "/images/json?all=1")
+    assert status == 200, found
+    return {image["Id"] for image in found}
 
 
 def _told(messages: bytes) -> None:

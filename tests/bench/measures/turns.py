@@ -16,8 +16,21 @@ clock = time.perf_counter
 Round = Callable[[Side], Mapping[str, float]]
 
 
+def typical(call: Callable[[], object], calls: int = 10) -> float:
+    """The median time of so many calls, in seconds."""
+    took = []
+    for _ in range(calls):
+        began = clock()
+        call()
+        took.append(clock() - began)
+    return sorted(took)[calls // 2]
+
+
 def in_turn(sides: Sequence[Side], rounds: int, measure: Round) -> dict[str, list[list[float]]]:
-    """`measure` once per side and round, after one round that does not count: figure -> its values, side by side."""
+    """`measure` once per side and round, after one round that does not count: figure -> its values, side by side.
+
+    A figure may be of some sides only; the others have no values of it.
+    """
     found: dict[str, list[list[float]]] = {}
     for number in range(-1, rounds):
         for turn in range(len(sides)):
