@@ -82,7 +82,9 @@ class ContainerIo:
                 return {"StatusCode": -1, "Error": {"Message": "the node was lost while waiting"}}
             with contextlib.suppress(Error):
                 # Nobody may read a state older than this answer.
-                if not self._shows_end(container, told["StatusCode"]):
+                if condition == "removed" and not told.get("Error"):
+                    self._sync.note_removed(container.id)
+                elif not self._shows_end(container, told["StatusCode"]):
                     self._sync.refresh(container.id)
             error = (told.get("Error") or {}).get("Message")
             shown = {"Message": scrub(error, engine_words(container))} if error else None

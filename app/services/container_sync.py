@@ -75,6 +75,13 @@ class ContainerSync:
             return replace(container, version=container.version + 1, **known)
         raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
 
+    def note_removed(self, container_id: str) -> None:
+        """The engine has just told that it does not have the container any more."""
+        with self._store.autocommit() as tx:
+            container = containers.find_by_id(tx, container_id)
+        if container is not None and not self._gone(container, None):
+            self.refresh(container_id)
+
     def try_refresh(self, container_id: str) -> None:
         """For one who goes through many: an engine may fail at one, and the others are to be looked at all the same.
 

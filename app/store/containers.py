@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, literal_column, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, literal_column, select, text, update
 
 from app.domain.container import Container
 from app.domain.container_filter import Candidate
@@ -20,7 +20,7 @@ from app.store import container_names, container_words, prepared
 from app.store.nodes import COLUMNS as NODE_COLUMNS
 from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
-from app.store.tables import container_ports, containers, nodes
+from app.store.tables import containers, nodes
 
 _COLUMNS = (
     containers.c.id,
@@ -109,6 +109,27 @@ _INSERT = Prepared(
     insert(containers).values(state=literal_column("'creating'"), **{name: bindparam(name) for name in _NEW})
 )
 
+_STATES = Prepared(text("SELECT id, name, image, state FROM containers WHERE id = ANY(:ids)"))
+
+_RELEASE_PORTS = Prepared(
+    text(
+        """
+        DELETE FROM container_ports WHERE container_id = :container AND protocol || '/' || host_port <> ALL(:keep)
+        """
+    )
+)
+
+_KEEP_REMOVING = Prepared(
+    text(
+        """
+        UPDATE containers SET state = 'removing', list_head = regexp_replace(
+            list_head, '"State":"[a-z]+","Status":$', '"State":"removing","Status":')
+        WHERE id = :id AND EXISTS (
+            SELECT FROM operations WHERE target = :id AND kind = 'remove' AND state = 'pending')
+        """
+    )
+)
+
 _REMOVE = Prepared(
     delete(containers)
     .where(containers.c.id == bindparam("id"))
@@ -193,9 +214,8 @@ def find_described(tx: Transaction, container_id: str) -> tuple[Container, Node,
 
 def states(tx: Transaction, container_ids: Collection[str]) -> dict[str, Seen]:
     """Those of the containers that are there, by id."""
-    query = select(containers.c.id, containers.c.name, containers.c.image, containers.c.state)
-    rows = tx.execute(query.where(containers.c.id.in_(container_ids)))
-    return {row.id: Seen(row.name, row.image, ContainerState(row.state)) for row in rows}
+    rows = _STATES.rows(tx, {"ids": list(container_ids)})
+    return {found: Seen(name, image, ContainerState(state)) for found, name, image, state in rows}
 
 
 def ids_on_node(tx: Transaction, node_id: UUID) -> dict[str, ContainerState]:
@@ -227,15 +247,7 @@ def begin_removal(tx: Transaction, container: Container) -> bool:
 
 def keep_removing(tx: Transaction, container_id: str) -> None:
     """What was seen is not the whole truth while a removal is under way: it still is being removed."""
-    statement = text(
-        """
-        UPDATE containers SET state = 'removing', list_head = regexp_replace(
-            list_head, '"State":"[a-z]+","Status":$', '"State":"removing","Status":')
-        WHERE id = :id AND EXISTS (
-            SELECT FROM operations WHERE target = :id AND kind = 'remove' AND state = 'pending')
-        """
-    )
-    tx.execute(statement, {"id": container_id})
+    _KEEP_REMOVING.count(tx, {"id": container_id})
 
 
 def rename(tx: Transaction, container: Container, name: str) -> None:
@@ -359,8 +371,8 @@ def hold_port(
 
 def release_ports(tx: Transaction, container_id: str, *, keep: Collection[tuple[str, int]] = ()) -> None:
     """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
-    port = tuple_(container_ports.c.protocol, container_ports.c.host_port)
-    tx.execute(delete(container_ports).where(container_ports.c.container_id == container_id, port.not_in(sorted(keep))))
+    kept = [f"{protocol}/{host_port}" for protocol, host_port in sorted(keep)]
+    _RELEASE_PORTS.count(tx, {"container": container_id, "keep": kept})
 
 
 def using_images(tx: Transaction, account_id: UUID) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from app.domain.event import Event
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 
 CHANNEL = "sdc_events"
@@ -16,6 +17,23 @@ _APPENDER = 7351001
 HISTORY = 50_000
 
 _COLUMNS = "account_id, node_id, time_nano, type, action, actor_id, attributes, id"
+
+# The lock comes first: an id is given for a row that follows from it.
+_APPEND = Prepared(
+    text(
+        f"""
+        WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock({_APPENDER})),
+        stored AS (
+            INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
+            SELECT account_id, node_id, time_nano, type, action, actor_id, attributes
+            FROM locked, jsonb_to_recordset(CAST(:new AS jsonb)) AS new (account_id uuid, node_id uuid,
+                 time_nano bigint, type text, action text, actor_id text, attributes jsonb, place int)
+            WHERE EXISTS (SELECT FROM accounts WHERE accounts.id = new.account_id)
+            ORDER BY place ON CONFLICT DO NOTHING)
+        SELECT pg_notify('{CHANNEL}', '') FROM locked
+        """  # noqa: S608
+    )
+)
 
 
 def lock(tx: Transaction) -> None:
@@ -28,19 +46,8 @@ def append(tx: Transaction, *new: Event) -> None:
 
     One that is stored already, or whose account is not known here, is left alone.
     """
-    lock(tx)
-    statement = text(
-        """
-        INSERT INTO events (account_id, node_id, time_nano, type, action, actor_id, attributes)
-        SELECT account_id, node_id, time_nano, type, action, actor_id, attributes
-        FROM jsonb_to_recordset(CAST(:new AS jsonb)) AS new (account_id uuid, node_id uuid, time_nano bigint,
-             type text, action text, actor_id text, attributes jsonb, place int)
-        WHERE EXISTS (SELECT FROM accounts WHERE accounts.id = new.account_id) ORDER BY place ON CONFLICT DO NOTHING
-        """
-    )
     rows = [{**vars(event), "attributes": dict(event.attributes), "place": place} for place, event in enumerate(new)]
-    tx.execute(statement, {"new": to_json(rows)})
-    tx.execute(text(f"NOTIFY {CHANNEL}"))
+    _APPEND.rows(tx, {"new": to_json(rows)})
 
 
 def last_id(tx: Transaction) -> int:

@@ -36,6 +36,9 @@ _LOAD = case(
 _HOLDS = select(node_images.c.node_id).where(
     node_images.c.node_id == nodes.c.id, node_images.c.image_id == bindparam("image")
 )
+_HEARD = Prepared(
+    text("UPDATE nodes SET event_nano = greatest(coalesce(event_nano, 0), CAST(:nano AS bigint)) WHERE id = :node")
+)
 _FOR_IMAGE = Prepared(select(*COLUMNS, _LOAD, _HOLDS.exists()).order_by(nodes.c.name))
 
 
@@ -81,8 +84,7 @@ def event_nano(tx: Transaction, node_id: UUID) -> int | None:
 
 def set_event_nano(tx: Transaction, node_id: UUID, time_nano: int) -> None:
     """Everything up to this event has been read. It never goes back."""
-    later = func.greatest(func.coalesce(nodes.c.event_nano, 0), time_nano)
-    tx.execute(update(nodes).where(nodes.c.id == node_id).values(event_nano=later))
+    _HEARD.count(tx, {"node": node_id, "nano": time_nano})
 
 
 def saw(tx: Transaction, node_id: UUID) -> None:

@@ -37,6 +37,10 @@ _OPEN = Prepared(
     )
 )
 
+_IS_PENDING = Prepared(
+    text("SELECT FROM operations WHERE target = :target AND kind = :kind AND state = 'pending' LIMIT 1")
+)
+
 _END = Prepared(
     text(
         """
@@ -119,8 +123,7 @@ def state_of(tx: Transaction, operation_id: UUID) -> OperationState | None:
 
 
 def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
-    query = select(operations.c.id).where(operations.c.target == target, operations.c.kind == kind, _PENDING)
-    return tx.execute(query).first() is not None
+    return _IS_PENDING.row(tx, {"target": target, "kind": str(kind)}) is not None
 
 
 def are_pending(tx: Transaction, target: str, kinds: Collection[OperationKind]) -> bool:

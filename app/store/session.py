@@ -52,6 +52,8 @@ class Store:
             pool_size=pool,
             max_overflow=MAX_OVERFLOW,
             pool_timeout=10,
+            # The one that was used last knows the statements.
+            pool_use_lifo=True,
             # So that a connection never has to change its mode: each change is a round trip. `begin` says BEGIN itself.
             isolation_level="AUTOCOMMIT",
             connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},

@@ -13,7 +13,24 @@ from sqlalchemy import text
 
 from app.domain.container_state import ContainerState
 from app.domain.resync import Gone, Now, Told
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
+
+_KEEP = Prepared(
+    text(
+        """
+        INSERT INTO told (node_id, container_id, account_id, state, time_nano, started_nano, attributes)
+        SELECT CAST(:node AS uuid), container_id, account_id, state, time_nano, started_nano, attributes
+        FROM jsonb_to_recordset(CAST(:new AS jsonb)) AS new (container_id text, account_id uuid, state text,
+             time_nano bigint, started_nano bigint, attributes jsonb)
+        WHERE EXISTS (SELECT FROM accounts WHERE accounts.id = new.account_id)
+        ON CONFLICT (node_id, container_id) DO UPDATE SET state = excluded.state, time_nano = excluded.time_nano,
+            started_nano = greatest(told.started_nano, excluded.started_nano), attributes = excluded.attributes
+        WHERE told.time_nano <= excluded.time_nano
+        """
+    )
+)
+_DROP = Prepared(text("DELETE FROM told WHERE node_id = :node AND container_id = ANY(:ids)"))
 
 
 def list_on_node(tx: Transaction, node_id: UUID) -> dict[str, Told]:
@@ -31,22 +48,9 @@ def write(tx: Transaction, node_id: UUID, states: Collection[Told]) -> None:
     ended = [told.container_id for told in states if not told.state]
     living = [{**vars(told), "attributes": dict(told.attributes)} for told in states if told.state]
     if living:
-        statement = text(
-            """
-            INSERT INTO told (node_id, container_id, account_id, state, time_nano, started_nano, attributes)
-            SELECT :node, container_id, account_id, state, time_nano, started_nano, attributes
-            FROM jsonb_to_recordset(CAST(:new AS jsonb)) AS new (container_id text, account_id uuid, state text,
-                 time_nano bigint, started_nano bigint, attributes jsonb)
-            WHERE EXISTS (SELECT FROM accounts WHERE accounts.id = new.account_id)
-            ON CONFLICT (node_id, container_id) DO UPDATE SET state = excluded.state, time_nano = excluded.time_nano,
-                started_nano = greatest(told.started_nano, excluded.started_nano), attributes = excluded.attributes
-            WHERE told.time_nano <= excluded.time_nano
-            """
-        )
-        tx.execute(statement, {"node": node_id, "new": to_json(living)})
+        _KEEP.count(tx, {"node": node_id, "new": to_json(living)})
     if ended:
-        statement = text("DELETE FROM told WHERE node_id = :node AND container_id = ANY(:ids)")
-        tx.execute(statement, {"node": node_id, "ids": ended})
+        _DROP.count(tx, {"node": node_id, "ids": ended})
 
 
 def list_now(tx: Transaction, node_id: UUID) -> dict[str, Now]:

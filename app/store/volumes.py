@@ -13,6 +13,7 @@ from sqlalchemy import Row, delete, insert, select, text, update
 
 from app.domain.volume import ANONYMOUS_LABEL, Volume
 from app.errors import NotFound
+from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import container_volumes, volumes
 
@@ -29,6 +30,18 @@ _COLUMNS = (
     volumes.c.mounts,
 )
 _READY = volumes.c.state == "ready"
+
+_ANONYMOUS = Prepared(
+    text(
+        """
+        SELECT v.id, v.account_id, v.name, v.node_id, v.engine_name, v.anonymous FROM volumes v
+        WHERE v.anonymous
+          AND EXISTS (SELECT FROM container_volumes m WHERE m.volume_id = v.id AND m.container_id = :container)
+          AND NOT EXISTS (SELECT FROM container_volumes m
+                          WHERE m.volume_id = v.id AND (m.named OR m.container_id <> :container))
+        """
+    )
+)
 
 
 def _volume(row: Row) -> Volume:
@@ -216,16 +229,7 @@ def unplace(tx: Transaction, volume_id: UUID, container_id: str) -> None:
 
 def anonymous_of(tx: Transaction, container_id: str) -> list[Volume]:
     """Volumes that go with this container: anonymous, mounted by no other, and not by their name."""
-    statement = text(
-        """
-        SELECT v.id, v.account_id, v.name, v.node_id, v.engine_name, v.anonymous FROM volumes v
-        WHERE v.anonymous
-          AND EXISTS (SELECT FROM container_volumes m WHERE m.volume_id = v.id AND m.container_id = :container)
-          AND NOT EXISTS (SELECT FROM container_volumes m
-                          WHERE m.volume_id = v.id AND (m.named OR m.container_id <> :container))
-        """
-    )
-    return [Volume(*row) for row in tx.execute(statement, {"container": container_id})]
+    return [Volume(*row) for row in _ANONYMOUS.rows(tx, {"container": container_id})]
 
 
 def engine_names(tx: Transaction, node_id: UUID, names: Collection[str]) -> set[str]:
