@@ -8,53 +8,18 @@ client of the current version pays nothing: its query, body and answer are hande
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
-from app.api.versions import (
-    v1_21,
-    v1_22,
-    v1_23,
-    v1_24,
-    v1_25,
-    v1_28,
-    v1_29,
-    v1_30,
-    v1_31,
-    v1_32,
-    v1_34,
-    v1_39,
-    v1_40,
-    v1_41,
-    v1_42,
-    v1_43,
-    v1_44,
-)
 from app.api.versions.api_version import ApiVersion
 from app.api.versions.change import Change, Query
 
+#: The versions 1.N that changed something, each in its module v1_N.
+_MINORS = (21, 22, 23, 24, 25, 28, 29, 30, 31, 32, 34, 39, 40, 41, 42, 43, 44)
+
 #: All changes, in ascending order of the version that made them.
 CHANGES: tuple[Change, ...] = tuple(
-    change()
-    for module in (
-        v1_21,
-        v1_22,
-        v1_23,
-        v1_24,
-        v1_25,
-        v1_28,
-        v1_29,
-        v1_30,
-        v1_31,
-        v1_32,
-        v1_34,
-        v1_39,
-        v1_40,
-        v1_41,
-        v1_42,
-        v1_43,
-        v1_44,
-    )
-    for change in module.CHANGES
+    change() for minor in _MINORS for change in import_module(f"app.api.versions.v1_{minor}").CHANGES
 )
 
 #: Answers that carry another operation's whole answer under a key, which is then walked as that operation.

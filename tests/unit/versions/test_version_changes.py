@@ -3,10 +3,12 @@
 import copy
 import json
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from app.api import versions
 from app.api.versions import CHANGES, CURRENT, MAXIMUM, MINIMUM, ApiVersion, downgrade_response, upgrade_request
 from app.api.versions.change import Change
 from app.api.versions.changes import applicable
@@ -41,6 +43,19 @@ def test_names_are_unique_and_modules_hold_their_version():
     assert len(BY_NAME) == len(CHANGES)
     for change in CHANGES:
         assert type(change).__module__ == f"app.api.versions.v1_{change.version.minor}"
+
+
+def test_no_change_is_left_out():
+    """Every class in a module of changes is in the list."""
+    package = Path(versions.__file__).parent
+    modules = [import_module(f"{versions.__name__}.{path.stem}") for path in package.glob("v1_*.py")]
+    made = [
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Change) and kind.__module__ == module.__name__
+    ]
+    assert sorted(kind.__name__ for kind in made) == sorted(BY_NAME)
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))

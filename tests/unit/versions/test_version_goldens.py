@@ -3,7 +3,8 @@
 `golden/engine-26.1` was recorded from Docker Engine 26.1.5, which speaks 1.24 to 1.45; its answers at 1.44 are the
 canonical shape. `golden/engine-20.10` was recorded from 20.10.24, which speaks 1.12 to 1.41; its answers at 1.41 are
 lifted here. Each file holds cases, each case a list of {versions, body}, equal neighbours joined. Bodies are as the
-engine sent them, except for host names, kernel versions, paths, times that pass, and long constant lists.
+engine sent them, except for what is chance or the machine's: ids, times, counts, orders, paths, names. They were made
+by `python -m tests.goldens whole`, see there.
 
 Today's engines only half speak the old versions: they keep fields that engines of that time did not have, and some
 that they changed for all versions at once. Where we differ from the recording on purpose, `DIVERGENCES` says so.
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from app.api.versions import CURRENT, downgrade_response, parse, upgrade_request
+from tests.goldens.whole import SENT
 
 GOLDEN = Path(__file__).parent / "golden"
 ENGINES = ("engine-20.10", "engine-26.1")
@@ -233,21 +235,9 @@ def test_both_engines_cover_both_ends(operation):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_creates_mean_what_the_engine_made_of_them(engine):
     """The body that was sent at each version, upgraded, asks for what the engine gave."""
-    sent = {
-        "Image": "busybox",
-        "VolumeDriver": "local",
-        "MacAddress": "02:42:ac:11:00:99",
-        "HostConfig": {
-            "ConsoleSize": [10, 20],
-            "AutoRemove": True,
-            "MemorySwappiness": -1,
-            "LxcConf": [],
-            "KernelMemoryTCP": 5000000,
-        },
-    }
     for answer in json.loads((GOLDEN / engine / "containers.create.json").read_text())["made"]:
         for text in answer["versions"].split():
-            _, body = upgrade_request(parse(text), "containers.create", {}, sent)
+            _, body = upgrade_request(parse(text), "containers.create", {}, SENT)
             host, made = body["HostConfig"], answer["body"]
             assert host["AutoRemove"] == made["AutoRemove"], text
             assert host.get("IpcMode", "private") == made["IpcMode"], text
