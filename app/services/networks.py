@@ -24,6 +24,8 @@ from app.store.session import Store, Transaction, UniqueViolation
 
 DEFAULT_NAME = DEFAULT
 PREFIX = 24
+#: Of default networks, where each container has an address from `create` on: room for a thousand of them.
+DEFAULT_PREFIX = 22
 WAIT_SECONDS = 40.0
 
 
@@ -45,7 +47,9 @@ class Networks:
             with self._store.begin() as tx:
                 network = networks.find(tx, account.id, DEFAULT)
                 if network is None:
-                    network = networks.add(tx, account.id, DEFAULT, self._free_subnet(networks.taken_subnets(tx)))
+                    prefix = max(DEFAULT_PREFIX, self.pool.prefixlen)
+                    free = self._free_subnet(networks.taken_subnets(tx), prefix)
+                    network = networks.add(tx, account.id, DEFAULT, free)
             if network is not None:
                 return network
         raise Unavailable("the account's network could not be made", retry_after=5)
@@ -104,12 +108,17 @@ class Networks:
                 return network
             except (Conflict, Forbidden, InvalidParameter, Internal) as error:
                 if network.chosen or network.ready:
+                    if engine.find_network(network.engine_name):
+                        # Another one has made it again meanwhile.
+                        return network
                     raise Conflict(error.message) from error
                 if "overlap" not in error.message:
                     raise Unavailable("the account's network could not be made", retry_after=5) from error
             with contextlib.suppress(UniqueViolation), self._store.begin() as tx:
                 # Another account may take the same one at the same moment; the next round tries the one after it.
-                networks.move(tx, network.uuid, self._free_subnet(networks.taken_subnets(tx), after=network.subnet))
+                prefix = IPv4Network(network.subnet).prefixlen
+                free = self._free_subnet(networks.taken_subnets(tx), prefix, after=network.subnet)
+                networks.move(tx, network.uuid, free)
             with self._store.begin() as tx:
                 moved = networks.get_by_uuid(tx, network.uuid)
             if moved is None:
@@ -117,15 +126,31 @@ class Networks:
             network = moved
         raise Unavailable("the data center has no free subnet", retry_after=60)
 
+    def restore(self, network_uuid: UUID, node: Node) -> None:
+        """The engine has lost the network: it is made again, unless that is how its removal goes. Raises Unavailable.
+
+        Before the next container is started, that is: a failed start is the end of one with `--rm`.
+        """
+        with self._store.autocommit() as tx:
+            network = networks.get_by_uuid(tx, network_uuid)
+        if network is None or network.removing or not network.ready:
+            return
+        self.make(network, node)
+        with self._store.autocommit() as tx:
+            now = networks.get_by_uuid(tx, network_uuid)
+        if now is None or now.removing:
+            with contextlib.suppress(NotFound):
+                self._fleet.on(node).remove_network(network.engine_name)
+
     def labels(self, network: Network) -> dict[str, str]:
         return {"sdc.fleet": self._fleet_name, "sdc.account": str(network.account_id)}
 
     def free_subnet(self, taken: set[str]) -> IPv4Network:
         """One of the pool that no network has any part of. Raises Unavailable."""
-        return self._free_subnet(taken)
+        return self._free_subnet(taken, PREFIX)
 
-    def _free_subnet(self, taken: set[str], after: str = "") -> IPv4Network:
-        first, size = int(self.pool.network_address), 32 - PREFIX
+    def _free_subnet(self, taken: set[str], prefix: int, after: str = "") -> IPv4Network:
+        first, size = int(self.pool.network_address), 32 - prefix
         touched: set[int] = set()
         for subnet in map(IPv4Network, taken):
             if subnet.overlaps(self.pool):
@@ -133,7 +158,7 @@ class Networks:
                 high = min(int(subnet.broadcast_address), int(self.pool.broadcast_address)) - first
                 touched.update(range(low >> size, (high >> size) + 1))
         passed = not after
-        for index, subnet in enumerate(self.pool.subnets(new_prefix=PREFIX)):
+        for index, subnet in enumerate(self.pool.subnets(new_prefix=prefix)):
             if passed and index not in touched:
                 return subnet
             passed = passed or str(subnet) == after

@@ -6,18 +6,29 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli import app, db
 from app.errors import Error
 from tests.integration.world import World
 from tests.machine import ROOT
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF1Xk3Lh1Sd7mBR6ZKyTb5hXkrX7gYkKn0X0yT2gkW1w"
+
+
+def test_what_is_installed_has_the_migrations() -> None:
+    """They lie beside `app`, in a wheel as in a checkout."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    for package in ("app", "app.cli", "migrations", "migrations.versions"):
+        assert [pattern for pattern in patterns if fnmatch(package, pattern)], package
+    assert Path(db._alembic().get_main_option("script_location") or "") == ROOT / "migrations"
 
 
 class Command:
@@ -120,9 +131,9 @@ def test_images_and_pools(command: Command, world: World) -> None:
     assert [i["account"] for i in command.json("image", "list", "--unused")] == ["bob"]
     assert "busybox:latest" in command("image", "list", "--account", "alice")
     assert command.refused("image", "list", "--node", "n2") == "there is no node n2"
-    pool = {"pool": "10.224.0.0/12", "subnets": 4096, "taken": 1, "free": 4095, "outside": 0}
+    pool = {"pool": "10.224.0.0/12", "subnets": 4096, "taken": 4, "free": 4092, "outside": 0}
     assert command.json("network-pool", "list") == [pool]
-    assert "4095" in command("network-pool", "list")
+    assert "4092" in command("network-pool", "list")
     assert command.json("network-pool", "networks")[0]["account"] == "alice"
     assert "bridge" in command("network-pool", "networks")
 

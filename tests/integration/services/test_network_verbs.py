@@ -132,7 +132,7 @@ def test_subnets_that_are_not_to_be_had(verbs: Verbs) -> None:
     verbs.subnet("lan", "10.224.0.0/25")
     verbs.world.create(verbs.world.alice, "web")
     found = verbs.world.sql("SELECT subnet::text FROM networks WHERE name = 'bridge'")
-    assert found == [("10.224.1.0/24",)]
+    assert found == [("10.224.4.0/22",)]
 
 
 def test_quota(verbs: Verbs) -> None:

@@ -21,11 +21,11 @@ def test_each_account_has_its_own(world: World) -> None:
     world.create(world.alice)
     world.create(world.bob)
     world.create(world.alice)
-    assert rows(world) == [("alice", "bridge", "10.224.0.0/24", True), ("bob", "bridge", "10.224.1.0/24", True)]
+    assert rows(world) == [("alice", "bridge", "10.224.0.0/22", True), ("bob", "bridge", "10.224.4.0/22", True)]
     made = [call.args[0] for call in world.engine.called("create_network")]
     assert [body["IPAM"]["Config"] for body in made] == [
-        [{"Subnet": "10.224.0.0/24", "Gateway": "10.224.0.1"}],
-        [{"Subnet": "10.224.1.0/24", "Gateway": "10.224.1.1"}],
+        [{"Subnet": "10.224.0.0/22", "Gateway": "10.224.0.1"}],
+        [{"Subnet": "10.224.4.0/22", "Gateway": "10.224.4.1"}],
     ]
     assert made[0]["Labels"] == {"sdc.fleet": "test-fleet", "sdc.account": str(world.alice.id)}
     used = [set(c.networks) for c in world.engine.containers.values()]
@@ -50,29 +50,29 @@ def test_many_accounts_at_once(world: World) -> None:
 
 
 def test_a_subnet_that_the_node_has_already_gives_way(world: World) -> None:
-    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/23"}]}})
-    assert world.api.networks.default(world.alice, world.node).subnet == "10.224.2.0/24"
-    assert world.api.networks.default(world.bob, world.node).subnet in ("10.224.3.0/24", "10.224.2.0/24")
+    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/21"}]}})
+    assert world.api.networks.default(world.alice, world.node).subnet == "10.224.8.0/22"
+    assert world.api.networks.default(world.bob, world.node).subnet in ("10.224.12.0/22", "10.224.8.0/22")
     assert len({subnet for _, _, subnet, _ in rows(world)}) == 2
 
 
 def test_two_accounts_that_move_to_the_same_subnet(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/22"}]}})
+    world.engine.create_network({"Name": "foreign", "IPAM": {"Config": [{"Subnet": "10.224.0.0/21"}]}})
     meet = threading.Barrier(2, timeout=10)
     real = Networks._free_subnet
     moved: list[str] = []
 
-    def together(self: Networks, taken: set[str], after: str = "") -> IPv4Network:
+    def together(self: Networks, taken: set[str], prefix: int, after: str = "") -> IPv4Network:
         if after and len(moved) < 2:
             moved.append(after)
             meet.wait()
-            return IPv4Network("10.224.9.0/24")
-        return real(self, taken, after)
+            return IPv4Network("10.224.32.0/22")
+        return real(self, taken, prefix, after)
 
     monkeypatch.setattr(Networks, "_free_subnet", together)
     results = at_once([lambda a=a: world.api.networks.default(a, world.node) for a in (world.alice, world.bob)])
     assert not [r for r in results if isinstance(r, Error)], results
-    assert "10.224.9.0/24" in {subnet for _, _, subnet, _ in rows(world)}
+    assert "10.224.32.0/22" in {subnet for _, _, subnet, _ in rows(world)}
     assert all(ready for *_, ready in rows(world))
 
 
@@ -102,6 +102,29 @@ def test_who_comes_meanwhile_waits(world: World) -> None:
     second.join(10)
     assert not second.is_alive()
     assert len(world.engine.called("create_network")) == 1
+
+
+def test_one_that_is_lost_is_made_again_unless_it_is_removed(world: World) -> None:
+    network = world.api.networks.default(world.alice, world.node)
+    restore = lambda: world.observer.networks.restore(network.uuid, world.node)  # noqa: E731
+    restore()
+    assert len(world.engine.called("create_network")) == 1
+    world.engine.remove_network(network.engine_name)
+    assert at_once([restore] * 4) == [None] * 4
+    assert network.engine_name in world.engine.networks
+    world.engine.remove_network(network.engine_name)
+    hang = world.engine.hang("create_network")
+    late = threading.Thread(target=restore)
+    late.start()
+    assert hang.reached.wait(10)
+    world.sql("UPDATE networks SET removing = true")
+    hang.release()
+    late.join(10)
+    assert network.engine_name not in world.engine.networks
+    restore()
+    world.sql("DELETE FROM networks")
+    restore()
+    assert network.engine_name not in world.engine.networks
 
 
 def test_a_pool_that_is_used_up(world: World) -> None:
