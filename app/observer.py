@@ -52,7 +52,7 @@ class NodeFollower:
         self._node_id = node_id
         self._stop = threading.Event()
         self._body: Any = None
-        self._events = NodeEvents(core.store, core.sync, core.settings.fleet)
+        self._events = NodeEvents(core.store, core.sync, core.networks, core.settings.fleet)
         self._thread = threading.Thread(target=self._run, name=f"node-{node_id}", daemon=True)
         self._thread.start()
 

@@ -121,7 +121,12 @@ def table(services: Services) -> list[Route]:
     image = ImageActions(services.images, services.image_remove)
     saving = ImageSaving(services.image_save, share)
     networks = NetworkCalls(
-        services.networks, services.network_create, services.network_remove, services.network_connect, services.rules
+        services.networks,
+        services.network_create,
+        services.network_remove,
+        services.network_connect,
+        services.rules,
+        share,
     )
     registries = RegistryCalls(services.registries, share)
     return [

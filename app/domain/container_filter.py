@@ -204,10 +204,17 @@ def _ports(values: list[str], *, published: bool) -> Test:
     return passes
 
 
+def _is_linked_as(c: Candidate, name: str) -> bool:
+    """Whether a link `consumer/alias` is to it: its list entry begins with its id and its names."""
+    return f'"/{name}"' in c.list_head.partition("]")[0]
+
+
 def _relative(candidates: Sequence[Candidate], key: str, values: list[str]) -> Test:
     """Older (`before`) or newer (`since`) than a container, by the order of the list, which is newest first."""
     name = values[-1].removeprefix("/")
-    found = [c for c in candidates if name in (c.id, c.name)] or [c for c in candidates if c.id.startswith(name)]
+    found = [c for c in candidates if name in (c.id, c.name)] or [
+        c for c in candidates if c.id.startswith(name) or ("/" in name and _is_linked_as(c, name))
+    ]
     if len(found) != 1 or not name:
         raise NotFound(f"No such container: {values[-1]}")
     place = {c.id: i for i, c in enumerate(candidates)}

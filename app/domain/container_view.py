@@ -328,8 +328,8 @@ def list_entry(container: Container, view: Json) -> tuple[str, str]:
     }
     head = {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
-        "Image": container.image,
+        "Names": list_names(container.name, container.spec.get("LinkedAs") or {}),
+        "Image": container.image_id if container.spec.get("ImageMoved") else container.image,
         "ImageID": container.image_id,
         "Command": command_line(view["Path"], view["Args"]),
         "Created": int(container.created_at.timestamp()),
@@ -343,6 +343,11 @@ def list_entry(container: Container, view: Json) -> tuple[str, str]:
         "Mounts": view["Mounts"],
     }
     return _dump(head)[:-1] + ',"Status":', "," + _dump(tail)[1:]
+
+
+def list_names(name: str, linked: Mapping[str, list[str]]) -> list[str]:
+    """A list's Names: the container's own, and what those call it that link to it (by their ids)."""
+    return sorted([f"/{name}", *(called for names in linked.values() for called in names)])
 
 
 def command_line(path: str, args: list[str] | None) -> str:

@@ -19,10 +19,13 @@ from app.domain.container_view import LABEL_PREFIX
 Json = dict[str, Any]
 
 
-def rewritten(seen: Json, steps: Sequence[Json], *, image: str) -> bytes:
+def rewritten(seen: Json, steps: Sequence[Json], *, image: str, told: Sequence[str] = ()) -> bytes:
     """The configuration of the image that `seen` inspects. `steps` are its history, newest first, as engines tell it;
-    `image` is what the tenant called the container's own image."""
+    `image` is what the tenant called the container's own image, `told` what its links say in the environment: they are
+    the container's."""
     config = dict(seen.get("Config") or {})
+    if told:
+        config["Env"] = [line for line in config.get("Env") or [] if line not in told]
     config["Labels"] = {k: v for k, v in (config.get("Labels") or {}).items() if not k.startswith(LABEL_PREFIX)} or None
     config["Image"] = image
     layers = list((seen.get("RootFS") or {}).get("Layers") or [])

@@ -268,6 +268,7 @@ class Builds:
         build_cache.put(tx, account_id, build.node.id, [*leaves, image_id])
         for tag in build.spec.tags:
             images.set_name(tx, account_id, tag.repository, tag.tag, image_id)
+        for tag in build.spec.tags:
             attributes = {**(image_view.labels(seen) or {}), "name": str(tag)}
             events.append(tx, event.ours(account_id, "image", "tag", image_id, attributes))
 

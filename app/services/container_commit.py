@@ -78,7 +78,8 @@ class ContainerCommit:
             with in_tenant_words(container):
                 engine.commit_container(container.engine_name, query, spec.config)
                 seen = engine.inspect_image(step)
-                config = image_config.rewritten(seen, engine.image_history(step), image=container.image)
+                told = container.spec.get("LinkEnv") or ()
+                config = image_config.rewritten(seen, engine.image_history(step), image=container.image, told=told)
             image_id = self._bring(account, container, node, engine, config, spec, name, operation)
         except BaseException:
             self._content.give_up(operation, node, [], [step])
@@ -109,11 +110,12 @@ class ContainerCommit:
             self._content.keep(engine, image_id)
 
             def also(tx: Transaction) -> None:
+                if name is not None:
+                    images.set_name(tx, account.id, name.repository, name.tag, image_id)
                 told = {"comment": spec.comment, "imageID": image_id, "imageRef": str(name) if name else ""}
                 about = {**_labels(container), **told, "name": container.name, "image": container.image}
                 events.append(tx, event.ours(account.id, "container", "commit", container.id, about))
                 if name is not None:
-                    images.set_name(tx, account.id, name.repository, name.tag, image_id)
                     about = {**(image_view.labels(seen) or {}), "name": str(name)}
                     events.append(tx, event.ours(account.id, "image", "tag", image_id, about))
                 if not self._intents.done(tx, operation):

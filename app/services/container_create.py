@@ -23,11 +23,12 @@ from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Un
 from app.placement import scheduler
 from app.services import container_body, container_volumes
 from app.services.container_body import Resolved
-from app.services.container_endpoints import Endpoints, check_address, free_address, link_target
+from app.services.container_endpoints import Endpoints, check_address, link_target
 from app.services.container_sync import ContainerSync, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
-from app.store import accounts, containers, endpoints, images, networks, nodes, packages
+from app.store import accounts, at_hand, container_names, containers, endpoints, networks
+from app.store.at_hand import AtHand
 from app.store.images import Image
 from app.store.session import Store, Transaction, UniqueViolation
 
@@ -57,13 +58,13 @@ class ContainerCreate:
     def create(self, account: Account, spec: ContainerSpec) -> tuple[str, list[str]]:
         """Make the container. Returns its id and the warnings; raises NotFound, Conflict, Forbidden, Unavailable ..."""
         with self._store.autocommit() as tx:
-            image = images.resolve(tx, account.id, spec.image)
+            hand = at_hand.find(tx, account.id, spec.image)
+            image = hand.image
             self._check_image(spec, image)
-            chosen = self._package(tx, spec)
+            chosen = self._package(hand, spec)
             referred = self._referred(tx, account, spec)
-            node = self._place(tx, account, spec, image, referred)
-            mine = networks.list_mine(tx, account.id)
-        places, told = self._places(account, spec, mine, node)
+            node = self._place(tx, account, spec, hand, referred)
+        places, told = self._places(account, spec, hand.networks, node)
         for attempt in range(NAME_ATTEMPTS):
             name = spec.name or names.random_container_name(attempt)
             try:
@@ -97,10 +98,10 @@ class ContainerCreate:
             raise InvalidParameter("No command specified")
 
     @staticmethod
-    def _package(tx: Transaction, spec: ContainerSpec) -> Package:
+    def _package(hand: AtHand, spec: ContainerSpec) -> Package:
         wanted = spec.resources
         chosen = package.choose(
-            packages.list_active(tx),
+            hand.packages,
             label=wanted.package,
             memory=wanted.memory,
             nano_cpus=wanted.asked_nano_cpus,
@@ -122,11 +123,10 @@ class ContainerCreate:
 
     @staticmethod
     def _place(
-        tx: Transaction, account: Account, spec: ContainerSpec, image: Image, referred: dict[str, Container]
+        tx: Transaction, account: Account, spec: ContainerSpec, hand: AtHand, referred: dict[str, Container]
     ) -> Node:
         homes = {c.node_id for c in referred.values()} | container_volumes.homes(tx, account, spec)
-        candidates, holders = nodes.list_for(tx, image.id)
-        return scheduler.place(scheduler.Request(image_nodes=holders, only=homes), candidates)
+        return scheduler.place(scheduler.Request(image_nodes=hand.holders, only=homes), hand.nodes)
 
     def _places(
         self, account: Account, spec: ContainerSpec, mine: list[Network], node: Node
@@ -215,8 +215,6 @@ class ContainerCreate:
                 raise over_quota(now, limits.memory, limits.nano_cpus, containers=1)
             container_id = uuid.hex + secrets.token_hex(16)
             taken = container_volumes.take(tx, account, spec, node, container_id)
-            # The account's row is locked: nobody else takes an address meanwhile.
-            places = [self._addressed(tx, place) for place in places]
             targets = sorted({target for place in places for target, _ in place.links})
             resolved = Resolved(
                 account_id=account.id,
@@ -249,9 +247,9 @@ class ContainerCreate:
                 memory=limits.memory,
                 nano_cpus=limits.nano_cpus,
             )
-            for place in places:
-                if not endpoints.add(tx, resolved.container_id, place, reserved=place.network.is_default):
-                    raise InvalidParameter(f"network {place.network.name} not found")
+            if resolved.links:
+                container_names.renew_links(tx, account.id, container_id, {to.container_id for to in resolved.links})
+            resolved = replace(resolved, places=tuple(self._join(tx, container_id, place) for place in places))
             container_volumes.mount(tx, spec, taken, referred, container_id)
             # The words are for the events of a container that is gone before an observer hears of it.
             detail = {**taken.detail, "name": name, "image": spec.image}
@@ -259,11 +257,11 @@ class ContainerCreate:
         return resolved, operation_id, taken.detail
 
     @staticmethod
-    def _addressed(tx: Transaction, place: Place) -> Place:
-        """On the default network, where nobody chooses one, a container keeps the address that it is given here."""
-        if not place.network.is_default:
-            return place
-        return replace(place, ipv4=free_address(place.network, endpoints.addresses(tx, place.network.uuid)))
+    def _join(tx: Transaction, container_id: str, place: Place) -> Place:
+        joined = endpoints.add(tx, container_id, place)
+        if joined is None:
+            raise InvalidParameter(f"network {place.network.name} not found")
+        return joined
 
     def _name_taken(self, account: Account, name: str) -> Conflict:
         with self._store.autocommit() as tx:

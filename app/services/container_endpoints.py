@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from app.domain.account import Account
@@ -20,7 +20,7 @@ from app.engine.engine import Engine
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Unavailable
 from app.services.networks import Networks
-from app.store import containers, endpoints
+from app.store import container_names, containers, endpoints
 from app.store.session import Store, Transaction
 
 _LOST = re.compile(r"network \S+ not found")
@@ -34,6 +34,9 @@ class Endpoints:
 
     def run(self, container: Container, engine: Engine, call: Callable[[], object]) -> None:
         """An engine call that starts the container, with what may be in the way of its networks put right once."""
+        if container.auto_remove:
+            # A start that fails is its end.
+            self._look_first(container, engine)
         try:
             call()
             return
@@ -41,6 +44,9 @@ class Endpoints:
             lost, taken = bool(_LOST.search(error.message)), "Address already in use" in error.message
             if not lost and not taken:
                 raise
+            if lost and container.auto_remove:
+                # In this very moment.
+                raise Unavailable("the container's network was just lost; please try once more") from error
             with self._store.autocommit() as tx:
                 placed = containers.find_placed(tx, container.id)
                 places = endpoints.of_container(tx, container.id)
@@ -48,16 +54,7 @@ class Endpoints:
             if placed is None or (lost and not places):
                 raise
             if lost:
-                # The engine goes by the lost network's id, which the new one does not have: the container joins anew.
-                for place in places:
-                    self._networks.make(place.network, placed[1])
-                if container.auto_remove:
-                    # Its failed start was its end.
-                    raise Unavailable("the container's network had to be made again; please try once more") from error
-                for place in places:
-                    with contextlib.suppress(Internal, NotFound):
-                        engine.disconnect_network(place.network.engine_name, container.engine_name)
-                    self._join(engine, container, place, linked)
+                self._make_again(container, placed[1], engine, places, linked)
             else:
                 # A rename fixes a running container's address; once it has stopped another may get it.
                 free = [place for place in places if not place.ipv4]
@@ -67,6 +64,29 @@ class Endpoints:
                     engine.disconnect_network(place.network.engine_name, container.engine_name)
                     self._join(engine, container, place, linked)
         call()
+
+    def _look_first(self, container: Container, engine: Engine) -> None:
+        with self._store.autocommit() as tx:
+            places = endpoints.of_container(tx, container.id)
+        lost = [place for place in places if engine.find_network(place.network.engine_name) is None]
+        if not lost:
+            return
+        with self._store.autocommit() as tx:
+            placed = containers.find_placed(tx, container.id)
+            linked = self._linked(tx, container, places)
+        if placed is not None:
+            self._make_again(container, placed[1], engine, lost, linked)
+
+    def _make_again(
+        self, container: Container, node: Node, engine: Engine, places: list[Place], linked: dict[str, str]
+    ) -> None:
+        """The engine goes by the lost network's id, which the new one does not have: the container joins anew."""
+        for place in places:
+            self._networks.make(place.network, node)
+        for place in places:
+            with contextlib.suppress(Internal, NotFound):
+                engine.disconnect_network(place.network.engine_name, container.engine_name)
+            self._join(engine, container, place, linked)
 
     def join(self, container: Container, node: Node, place: Place) -> None:
         """Connect the container to a network on its engine."""
@@ -153,6 +173,7 @@ class Endpoints:
             if left == links:
                 raise NotFound(f"No such container: {word}")
             endpoints.set_links(tx, container.id, left)
+            container_names.renew_links(tx, account.id, container.id, {target for target, _ in links})
         return container.id
 
     def check_links(self, account: Account, container: Container) -> None:
@@ -189,14 +210,3 @@ def check_address(network: Network, ipv4: str, ipv6: str) -> None:
         raise InvalidParameter(f"no configured subnet contains IP address {ipv4}")
     if address in (subnet.network_address, subnet.broadcast_address) or ipv4 == network.gateway:
         raise InvalidParameter(f"IP address {ipv4} is not one that a container can have on network {network.name}")
-
-
-def free_address(network: Network, taken: set[str]) -> str:
-    """The lowest that nobody has. Raises Conflict where there is none."""
-    taken = taken | {network.gateway, *network.aux_addresses.values()}
-    subnet = IPv4Network(network.subnet)
-    first = int(subnet.network_address)
-    for number in range(first + 1, first + subnet.num_addresses - 1):
-        if (address := str(IPv4Address(number))) not in taken:
-            return address
-    raise Conflict(f"no available IPv4 addresses on this network's address pools: {network.name} ({network.id})")

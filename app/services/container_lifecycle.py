@@ -18,7 +18,7 @@ from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Un
 from app.services.container_endpoints import Endpoints
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
-from app.store import containers, events
+from app.store import container_names, containers, events
 from app.store.containers import PortTaken
 from app.store.session import Store, UniqueViolation
 
@@ -98,6 +98,8 @@ class ContainerLifecycle:
         try:
             with self._store.begin() as tx:
                 containers.rename(tx, container, new_name)
+                if links := container.spec.get("Links"):
+                    container_names.renew_links(tx, account.id, container.id, {target for target, _ in links})
                 operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
                 about = {"image": container.image, "name": new_name, "oldName": f"/{container.name}"}
                 about = _labels(container) | about

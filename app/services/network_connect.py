@@ -16,7 +16,7 @@ from app.domain.operation import OperationKind
 from app.domain.spec import Endpoint
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound
-from app.services.container_endpoints import Endpoints, check_address, free_address, link_target
+from app.services.container_endpoints import Endpoints, check_address, link_target
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.intent import Intents
 from app.services.network_queries import mine
@@ -74,13 +74,13 @@ class NetworkConnect:
                     raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
                 before = known[network.uuid]
                 endpoints.remove(tx, container.id, network.uuid)
-            if network.is_default:
-                address = before.ipv4 if before else ""
-                place = replace(place, ipv4=address or free_address(network, endpoints.addresses(tx, network.uuid)))
-            if not endpoints.add(tx, container.id, place, reserved=network.is_default):
+            if network.is_default and before:
+                place = replace(place, ipv4=before.ipv4)
+            added = endpoints.add(tx, container.id, place)
+            if added is None:
                 raise NotFound(f"network {network.name} not found")
             detail = {"uuid": str(network.uuid)}
-            return self._intents.open(tx, OperationKind.CONNECT, container, detail), place, before
+            return self._intents.open(tx, OperationKind.CONNECT, container, detail), added, before
 
     def disconnect(self, account: Account, word: str, container_word: str, *, force: bool) -> None:
         """Raises NotFound, and Internal where it is not on the network."""
@@ -155,7 +155,7 @@ class NetworkConnect:
                 if network is not None and joined is not None:
                     endpoints.remove(tx, container.id, network.uuid)
                     if before is not None:
-                        endpoints.add(tx, container.id, before, reserved=network.is_default)
+                        endpoints.add(tx, container.id, before)
                 self._intents.undone(tx, operation_id, error.message)
 
         words = engine_words(container)

@@ -28,8 +28,9 @@ from app.domain.node import Node
 from app.domain.resync import Told
 from app.engine.client import Body
 from app.engine.engine import Engine
-from app.errors import Unavailable
+from app.errors import Error, Unavailable
 from app.services.container_sync import ContainerSync
+from app.services.networks import Networks
 from app.store import containers, events, nodes, operations, told
 from app.store.session import Store, Transaction
 
@@ -63,9 +64,10 @@ class _Words:
 class NodeEvents:
     """The events of one node. Used by one thread at a time."""
 
-    def __init__(self, store: Store, sync: ContainerSync, fleet_name: str) -> None:
+    def __init__(self, store: Store, sync: ContainerSync, networks: Networks, fleet_name: str) -> None:
         self._store = store
         self._sync = sync
+        self._networks = networks
         self._fleet_name = fleet_name
         #: Container id -> its name and image as last seen, for the events of one whose row is gone by then.
         self._names: dict[str, tuple[str, str]] = {}
@@ -112,6 +114,7 @@ class NodeEvents:
     def _observe(self, node: Node, messages: list[Json]) -> list[Event]:
         if not messages:
             return []
+        self._restore_networks(node, messages)
         ours = [m for m in messages if self._is_container(m)]
         if ours:
             self._make_rows_true(ours)
@@ -132,6 +135,17 @@ class NodeEvents:
         self._names.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
         for container_id in behind(messages, {container_id: row.state for container_id, row in rows.items()}):
             self._sync.try_refresh(container_id)
+
+    def _restore_networks(self, node: Node, messages: list[Json]) -> None:
+        """What somebody removed on the engine itself, as `docker network prune` there does, is made again."""
+        gone = [m["Actor"]["Attributes"] for m in messages if (m["Type"], m["Action"]) == ("network", "destroy")]
+        for network_uuid in filter(None, map(_network_uuid, gone)):
+            try:
+                self._networks.restore(network_uuid, node)
+            except Unavailable:
+                raise
+            except Error as error:
+                log.warning("a network cannot be made again", network=str(network_uuid), error=error.message)
 
     @staticmethod
     def _append(tx: Transaction, node: Node, found: list[Event]) -> None:

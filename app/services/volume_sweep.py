@@ -3,6 +3,11 @@
 One that the engine named is given to its account, where it is unused: its owner sees it and may prune it. One of ours
 with a name is only told of: data that somebody named is not removed by a comparison. Objects without our label, which
 are also the volumes that an engine makes for `Volumes` of a container or an image, are never touched.
+
+Those could have labels if the engine were given them as `Mounts`. But it does not count it as a use when another
+container has such a volume by `VolumesFrom`: removed with its volumes, the first would take the other one's data along.
+So what an engine that dies in the middle of a create has made for `Volumes`, empty or as the image has it, stays on the
+node, and nobody can tell whose it is.
 """
 
 from __future__ import annotations

@@ -224,8 +224,8 @@ def ids_on_node(tx: Transaction, node_id: UUID) -> dict[str, ContainerState]:
 
 
 def insert_new(tx: Transaction, **values: Any) -> None:
-    """Raises UniqueViolation("uq_containers_account_id_name") where the name is taken."""
-    _INSERT.count(tx, {**values, "spec": to_json(values["spec"])})
+    """Raises UniqueViolation("uq_containers_account_id_name") where the name is taken, with the next statement."""
+    _INSERT.later(tx, {**values, "spec": to_json(values["spec"])})
 
 
 def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select, text
 
 from app.domain.network import Network, Place
+from app.errors import Conflict
 from app.store.networks import _COLUMNS as NETWORK_COLUMNS
 from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
@@ -30,8 +31,32 @@ _ADD = Prepared(
     )
 )
 
-_ADDRESSES = Prepared(
-    text("SELECT host(ipv4) FROM container_endpoints WHERE network_uuid = :network AND ipv4 IS NOT NULL")
+# What follows an address that is taken is free, unless that is taken too.
+_ADD_FREE = Prepared(
+    text(
+        """
+        WITH joined AS (
+            SELECT uuid, subnet, gateway, aux_addresses FROM networks
+            WHERE uuid = :network AND NOT removing FOR KEY SHARE),
+        taken AS (
+            SELECT CAST(host(ipv4) AS inet) AS address FROM container_endpoints
+            WHERE network_uuid = :network AND ipv4 IS NOT NULL
+            UNION ALL SELECT CAST(host(network(subnet)) AS inet) FROM joined
+            UNION ALL SELECT CAST(host(gateway) AS inet) FROM joined
+            UNION ALL SELECT CAST(value AS inet) FROM joined, jsonb_each_text(aux_addresses)),
+        free AS (
+            SELECT min(address + 1) AS address FROM taken, joined
+            WHERE address + 1 < CAST(host(broadcast(subnet)) AS inet)
+              AND NOT EXISTS (SELECT FROM taken other WHERE other.address = taken.address + 1)),
+        added AS (
+            INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
+            SELECT CAST(:container AS text), uuid, free.address, true, CAST(:mac AS text), CAST(:aliases AS jsonb),
+                   CAST(:links AS jsonb)
+            FROM joined, free WHERE free.address IS NOT NULL
+            ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING RETURNING ipv4)
+        SELECT (SELECT host(ipv4) FROM added), (SELECT address IS NULL FROM free) FROM joined
+        """
+    )
 )
 
 
@@ -45,21 +70,28 @@ class Attached:
     endpoint: dict[str, Any]
 
 
-def add(tx: Transaction, container_id: str, place: Place, *, reserved: bool = False) -> bool:
-    """False where the network is going or gone, or the container is on it already.
+def add(tx: Transaction, container_id: str, place: Place) -> Place | None:
+    """The place as it is now; None where the network is going or gone, or the container is on it already.
 
-    Raises UniqueViolation where the address is to be reserved and another container has it.
+    On the default network, where nobody chooses one, a container keeps the address that it is given here: the lowest
+    that nobody has. The account's row must be locked, so that nobody else takes it meanwhile. Raises Conflict where
+    there is none, and UniqueViolation where another container has the one that it is to have again.
     """
     values = {
         "network": place.network.uuid,
         "container": container_id,
-        "ipv4": place.ipv4 or None,
-        "reserved": reserved,
         "mac": place.mac,
         "aliases": to_json(list(place.aliases)),
         "links": to_json([list(link) for link in place.links]),
     }
-    return _ADD.count(tx, values) == 1
+    if place.ipv4 or not place.network.is_default:
+        added = _ADD.count(tx, {**values, "ipv4": place.ipv4 or None, "reserved": place.network.is_default})
+        return place if added == 1 else None
+    address, full = _ADD_FREE.row(tx, values) or (None, False)
+    if full:
+        about = f"{place.network.name} ({place.network.id})"
+        raise Conflict(f"no available IPv4 addresses on this network's address pools: {about}")
+    return replace(place, ipv4=address) if address else None
 
 
 def remove(tx: Transaction, container_id: str, network_uuid: UUID) -> bool:
@@ -95,11 +127,6 @@ def set_links(tx: Transaction, container_id: str, links: list[tuple[str, str]]) 
         "version = version + 1 WHERE id = :id"
     )
     tx.execute(statement, {"id": container_id, "links": to_json([list(link) for link in links])})
-
-
-def addresses(tx: Transaction, network_uuid: UUID) -> set[str]:
-    """What the network's containers are to have."""
-    return {address for (address,) in _ADDRESSES.rows(tx, {"network": network_uuid})}
 
 
 def active(tx: Transaction, network_uuid: UUID) -> list[tuple[str, str]]:

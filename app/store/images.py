@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,12 @@ from sqlalchemy import bindparam, delete, func, select, text, update
 
 from app.domain import image_reference
 from app.errors import NotFound
-from app.store import container_names
+from app.store import container_names, prepared
 from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import account_images, account_layers, image_names, images, layer_blobs, node_images
+
+_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,29 @@ _COLUMNS = (
     image_names.c.set_at,
 )
 
-_NAMED = Prepared(
-    select(image_names.c.image_id).where(
-        image_names.c.account_id == bindparam("account"),
-        image_names.c.repository == bindparam("repository"),
-        image_names.c.reference == bindparam("reference"),
-    )
+_NAMED = select(image_names.c.image_id).where(
+    image_names.c.account_id == bindparam("account"),
+    image_names.c.repository == bindparam("repository"),
+    image_names.c.reference == bindparam("reference"),
 )
 
-_WITH_NAMES = Prepared(
+#: The id of the account's image that `meant` has the values of: by its whole id, else by its name.
+MEANT = func.coalesce(
+    select(account_images.c.image_id)
+    .where(account_images.c.account_id == bindparam("account"), account_images.c.image_id == bindparam("whole_id"))
+    .scalar_subquery(),
+    _NAMED.scalar_subquery(),
+)
+WITH_NAMES = (
     select(*_COLUMNS)
     .outerjoin(
         image_names, (image_names.c.image_id == images.c.id) & (image_names.c.account_id == bindparam("account"))
     )
-    .where(images.c.id == bindparam("image"))
+    .where(images.c.id == MEANT)
     .order_by(image_names.c.repository, image_names.c.reference)
 )
+
+_BY_NAME, _MEANT = Prepared(_NAMED), Prepared(WITH_NAMES)
 
 
 def put_on_node(tx: Transaction, image_id: str, inspect: dict[str, Any], node_id: UUID) -> None:
@@ -106,7 +115,7 @@ def set_name(tx: Transaction, account_id: UUID, repository: str, reference: str,
 def find_name(tx: Transaction, account_id: UUID, repository: str, reference: str) -> str | None:
     """The id of the image that the name means in the account."""
     values = {"account": account_id, "repository": repository, "reference": reference}
-    row = _NAMED.row(tx, values)
+    row = _BY_NAME.row(tx, values)
     return row[0] if row else None
 
 
@@ -115,37 +124,47 @@ def resolve(tx: Transaction, account_id: UUID, name: str) -> Image:
 
     Raises NotFound("No such image: <name as docker shows it>") or InvalidParameter.
     """
-    image_id = _find(tx, account_id, name)
-    rows = _WITH_NAMES.rows(tx, {"account": account_id, "image": image_id})
-    names = [(repository, reference) for *_, repository, reference, _ in rows if repository]
-    named_at = max((set_at for *_, set_at in rows if set_at), default=None)
-    found, size, inspect, *_ = rows[0]
-    return Image(found, size, inspect, names, named_at)
-
-
-def _find(tx: Transaction, account_id: UUID, name: str) -> str:
-    mine = select(account_images.c.image_id).where(account_images.c.account_id == account_id)
+    values = meant(account_id, name)
+    if image := of_rows(_MEANT.rows(tx, values)):
+        return image
     digits = name.removeprefix("sha256:")
-    is_hex = bool(digits) and all(c in "0123456789abcdef" for c in digits)
-    if is_hex and len(digits) == 64:
-        found = tx.execute(mine.where(account_images.c.image_id == f"sha256:{digits}")).scalar_one_or_none()
-        if found:
-            return found
+    if values["whole_id"]:
         raise NotFound(f"No such image: {name}")
+    if digits and all(c in _HEX for c in digits):
+        begins = account_images.c.image_id.startswith(f"sha256:{digits}", autoescape=True)
+        query = select(account_images.c.image_id).where(account_images.c.account_id == account_id, begins).limit(2)
+        found = tx.execute(query).scalars().all()
+        if len(found) == 1 and (image := of_rows(_MEANT.rows(tx, {**values, "whole_id": found[0]}))):
+            return image
     shown = name
     if not name.startswith("sha256:"):
         reference = image_reference.parse(name)
-        wanted = reference.digest or reference.tag or image_reference.DEFAULT_TAG
-        if named := find_name(tx, account_id, reference.repository, wanted):
-            return named
-        shown = str(reference) if reference.tag or reference.digest else f"{reference}:{wanted}"
-    if is_hex and len(digits) < 64:
-        rows = tx.execute(
-            mine.where(account_images.c.image_id.startswith(f"sha256:{digits}", autoescape=True)).limit(2)
-        ).all()
-        if len(rows) == 1:
-            return rows[0][0]
+        named = reference.tag or reference.digest
+        shown = str(reference) if named else f"{reference}:{image_reference.DEFAULT_TAG}"
     raise NotFound(f"No such image: {shown}")
+
+
+def meant(account_id: UUID, name: str) -> dict[str, Any]:
+    """The values of MEANT for what a tenant calls an image. Raises InvalidParameter."""
+    digits = name.removeprefix("sha256:")
+    if len(digits) == 64 and all(c in _HEX for c in digits):
+        return {"account": account_id, "whole_id": f"sha256:{digits}", "repository": "", "reference": ""}
+    values = {"account": account_id, "whole_id": "", "repository": "", "reference": ""}
+    if name.startswith("sha256:"):
+        return values
+    reference = image_reference.parse(name)
+    wanted = reference.digest or reference.tag or image_reference.DEFAULT_TAG
+    return {**values, "repository": reference.repository, "reference": wanted}
+
+
+def of_rows(rows: Sequence[prepared.Row]) -> Image | None:
+    """The image of the rows of WITH_NAMES."""
+    if not rows:
+        return None
+    names = [(repository, reference) for *_, repository, reference, _ in rows if repository]
+    named_at = max((set_at for *_, set_at in rows if set_at), default=None)
+    image_id, size, inspect, *_ = rows[0]
+    return Image(image_id, size, inspect, names, named_at)
 
 
 def list_mine(tx: Transaction, account_id: UUID) -> list[Image]:

@@ -35,11 +35,12 @@ _COLUMNS = (
     networks.c.created_at,
 )
 
-_MINE = Prepared(
+MINE = (
     select(*_COLUMNS)
     .where(networks.c.account_id == bindparam("account"))
     .order_by(networks.c.created_at, networks.c.id)
 )
+_MINE = Prepared(MINE)
 
 
 def find(tx: Transaction, account_id: UUID, name: str) -> Network | None:

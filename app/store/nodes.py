@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, insert, or_, select, text, update
 
 from app.domain.node import Node
+from app.store import prepared
 from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import containers, node_images, nodes
@@ -33,13 +36,23 @@ _LOAD = case(
     ),
     else_=0,
 )
-_HOLDS = select(node_images.c.node_id).where(
-    node_images.c.node_id == nodes.c.id, node_images.c.image_id == bindparam("image")
-)
 _HEARD = Prepared(
     text("UPDATE nodes SET event_nano = greatest(coalesce(event_nano, 0), CAST(:nano AS bigint)) WHERE id = :node")
 )
-_FOR_IMAGE = Prepared(select(*COLUMNS, _LOAD, _HOLDS.exists()).order_by(nodes.c.name))
+
+
+def candidates(image_id: ColumnElement[Any]) -> Select[Any]:
+    """A query for all nodes, their containers counted where there are several nodes, and whether each has the image."""
+    holds = select(node_images.c.node_id).where(node_images.c.node_id == nodes.c.id, node_images.c.image_id == image_id)
+    return select(*COLUMNS, _LOAD, holds.exists()).order_by(nodes.c.name)
+
+
+def of_rows(rows: Sequence[prepared.Row]) -> tuple[list[Node], set[UUID]]:
+    """The nodes of the rows of `candidates`, and the ids of those that hold the image."""
+    return [Node(*row[:-1]) for row in rows], {row[0] for row in rows if row[-1]}
+
+
+_FOR_IMAGE = Prepared(candidates(bindparam("image")))
 
 
 def _node(row: Row) -> Node:
@@ -58,8 +71,7 @@ def list_all(tx: Transaction) -> list[Node]:
 
 def list_for(tx: Transaction, image_id: str) -> tuple[list[Node], set[UUID]]:
     """All nodes, their containers counted where there are several nodes, and the ids of those that hold the image."""
-    rows = _FOR_IMAGE.rows(tx, {"image": image_id})
-    return [Node(*row[:-1]) for row in rows], {row[0] for row in rows if row[-1]}
+    return of_rows(_FOR_IMAGE.rows(tx, {"image": image_id}))
 
 
 def add(tx: Transaction, **values: object) -> UUID:

@@ -68,7 +68,7 @@ def open_(
     """Record the intent; commit before the first engine call."""
     operation_id = uuid4()
     values = {"id": operation_id, "kind": str(kind), "account": account_id, "target": target, "node": node_id}
-    _OPEN.count(tx, {**values, "process": process_id, "detail": to_json(detail or {})})
+    _OPEN.later(tx, {**values, "process": process_id, "detail": to_json(detail or {})})
     return operation_id
 
 

@@ -19,7 +19,8 @@ _COLUMNS = (
     packages.c.pids,
 )
 
-_ACTIVE = Prepared(select(*_COLUMNS).where(packages.c.disabled_at.is_(None)).order_by(packages.c.memory))
+ACTIVE = select(*_COLUMNS).where(packages.c.disabled_at.is_(None)).order_by(packages.c.memory)
+_ACTIVE = Prepared(ACTIVE)
 
 
 def list_active(tx: Transaction) -> list[Package]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-import psycopg2
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, DateTime, Select, Uuid, func, select
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
-from app.store.session import Transaction
+from app.store.session import Transaction, send, send_later
 
 _DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -44,7 +45,8 @@ class Prepared:
         self._name = f"sdc_{next(_numbers)}"
         types = f" ({', '.join(_type(compiled.binds[name]) for name in names)})" if names else ""
         places = {name: f"${number}" for number, name in enumerate(names, 1)}
-        self._prepare = f"PREPARE {self._name}{types} AS {_PARAMETER.sub(lambda match: places[match[1]], sql)}"
+        numbered = _PARAMETER.sub(lambda match: places[match[1]], sql)
+        self._prepare = f"PREPARE {self._name}{types} AS {numbered}".encode()
         values = f" ({', '.join(f'%({name})s' for name in names)})" if names else ""
         self._execute = f"EXECUTE {self._name}{values}"
 
@@ -59,29 +61,56 @@ class Prepared:
         """How many rows it has written."""
         return self._run(tx, values).rowcount
 
+    def later(self, tx: Transaction, values: Mapping[str, Any]) -> None:
+        """With the transaction's next statement, or its end; so are its errors. Where there is none, now."""
+        message = self._message(tx, values)
+        if not send_later(tx, message):
+            send(tx, message)
+
     def _run(self, tx: Transaction, values: Mapping[str, Any] | None) -> Any:
+        return send(tx, self._message(tx, values or {}))
+
+    def _message(self, tx: Transaction, values: Mapping[str, Any]) -> bytes:
         # What the pool keeps with a connection ends with it, as does what the server has prepared.
         prepared: set[str] = tx.info.setdefault("prepared", set())
-        cursor = tx.connection.cursor()
-        try:
-            if self._name not in prepared:
-                cursor.execute(self._prepare)
-                prepared.add(self._name)
-            cursor.execute(self._execute, {**self._own, **(values or {})})
-        except psycopg2.Error as error:
-            raise self._told(tx, error) from error
-        return cursor
+        if self._name not in prepared:
+            send(tx, self._prepare)
+            prepared.add(self._name)
+        message: bytes = tx.connection.cursor().mogrify(self._execute, {**self._own, **values})
+        return message
 
-    def _told(self, tx: Transaction, error: psycopg2.Error) -> Any:
-        """The error as SQLAlchemy has it. A connection that is lost does not go back to the pool."""
-        lost = tx.dialect.is_disconnect(error, tx.connection, None)
-        told: Any = DBAPIError.instance(
-            self._execute, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
-        )
-        # A migration has changed a column's type: a new connection plans anew.
-        if lost or error.pgcode == "0A000":
-            tx.invalidate()
-        return told
+
+class Together:
+    """Several queries in one message, for who needs all of their rows: what takes time is the way there and back.
+
+    A row comes as its query alone would give it.
+    """
+
+    def __init__(self, *queries: Select[Any]) -> None:
+        columns = []
+        for number, query in enumerate(queries):
+            rows = query.subquery(f"q{number}")
+            columns.append(select(func.jsonb_agg(func.jsonb_build_array(*rows.c))).scalar_subquery())
+        self._prepared = Prepared(select(*columns))
+        self._readers = [[_reader(column.type) for column in query.selected_columns] for query in queries]
+
+    def rows(self, tx: Transaction, values: Mapping[str, Any]) -> list[list[Row]]:
+        """The rows of each query."""
+        found = self._prepared.row(tx, values) or ()
+        return [
+            [_read(readers, row) for row in rows or ()] for readers, rows in zip(self._readers, found, strict=True)
+        ]
+
+
+def _read(readers: Sequence[Callable[[str], Any] | None], row: Sequence[Any]) -> Row:
+    return tuple(read(value) if read and value is not None else value for read, value in zip(readers, row, strict=True))
+
+
+def _reader(kind: TypeEngine[Any]) -> Callable[[str], Any] | None:
+    """What makes of a JSON value what the driver would have given; None where it is the same."""
+    if isinstance(kind, Uuid):
+        return UUID
+    return datetime.fromisoformat if isinstance(kind, DateTime) else None
 
 
 def _type(bind: Any) -> str:

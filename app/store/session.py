@@ -25,6 +25,10 @@ Transaction = Connection
 #: Connections beyond the pool's size that are opened when all are in use.
 MAX_OVERFLOW = 4
 
+#: Where a connection keeps what is to be sent before its next statement; there is none outside of transactions.
+_UNSENT = "unsent"
+_BEGIN = b"BEGIN"
+
 #: A NUL as JSON has it: an odd number of backslashes before the u.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -63,26 +67,33 @@ class Store:
             hide_parameters=True,
         )
         event.listen(self._engine, "checkout", _refuse_lost)
+        event.listen(self._engine, "before_cursor_execute", _send_first)
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction: commits when the block ends, rolls back when it raises.
 
+        BEGIN goes with the first statement: each message is a round trip.
         Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
         """
         with self._kinds(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            connection.info[_UNSENT] = [_BEGIN]
             try:
                 yield connection
+                if connection.info[_UNSENT] != [_BEGIN]:
+                    send(connection, b"COMMIT")
             except BaseException:
                 # One that is lost has nothing to roll back.
-                if not connection.invalidated:
+                if not connection.invalidated and connection.info[_UNSENT] != [_BEGIN]:
+                    connection.info[_UNSENT] = []
                     try:
-                        connection.exec_driver_sql("ROLLBACK")
+                        send(connection, b"ROLLBACK")
                     except DBAPIError:
                         connection.invalidate()
                 raise
-            connection.exec_driver_sql("COMMIT")
+            finally:
+                if not connection.invalidated:
+                    del connection.info[_UNSENT]
 
     @contextmanager
     def autocommit(self) -> Iterator[Transaction]:
@@ -127,6 +138,47 @@ class Store:
     def close(self) -> None:
         """Close the connections that nobody uses now; the next user gets a new one."""
         self._engine.dispose()
+
+
+def send(connection: Transaction, statement: bytes) -> Any:
+    """Tell the database what was put off until now and `statement`, in one message; the driver's cursor for the last.
+
+    Raises as SQLAlchemy does.
+    """
+    cursor = connection.connection.cursor()
+    unsent = connection.info.get(_UNSENT)
+    if unsent:
+        connection.info[_UNSENT] = []
+        statement = b"; ".join([*unsent, statement])
+    try:
+        cursor.execute(statement)
+    except psycopg2.Error as error:
+        lost = connection.dialect.is_disconnect(error, connection.connection, None)
+        # 0A000: a migration has changed the type of a column; a new connection plans anew.
+        if lost or error.pgcode == "0A000":
+            connection.invalidate()
+        told: Any = DBAPIError.instance(
+            None, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost
+        )
+        raise told from error
+    return cursor
+
+
+def send_later(connection: Transaction, statement: bytes) -> bool:
+    """Put a statement off until the next one, or the end of the transaction. False where there is no transaction."""
+    unsent: list[bytes] | None = connection.info.get(_UNSENT)
+    if unsent is None:
+        return False
+    unsent.append(statement)
+    return True
+
+
+def _send_first(connection: Connection, _cursor: Any, _statement: str, *_: Any) -> None:
+    """Ahead of one of SQLAlchemy's statements: what was put off until now."""
+    unsent = connection.info.get(_UNSENT)
+    if unsent:
+        connection.info[_UNSENT] = []
+        send(connection, b"; ".join(unsent))
 
 
 def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:

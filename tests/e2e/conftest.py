@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e import stack as stacks
 from tests.e2e.any_registry import AnyRegistry
+from tests.e2e.front_door import FrontDoor, front_door
 from tests.e2e.images import forget_images
 
 
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack() -> Iterator[stacks.Stack]:
     """The running product, with the accounts alice and bob."""
     with stacks.running(["alice", "bob"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[FrontDoor]:
+    """nginx and our worker alone, with an application of the tests' behind them."""
+    with front_door() as running:
         yield running
 
 

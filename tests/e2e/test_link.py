@@ -61,6 +61,48 @@ def test_the_environment_and_the_hosts_file(stack: Stack, cli: str) -> None:
     stack.docker("alice", "rm", "-f", "web", "other")
 
 
+def test_a_link_is_a_name_of_what_it_is_to(stack: Stack, cli: str) -> None:
+    def docker(*words: str) -> str:
+        return stack.docker("alice", *words, cli=cli).text.strip()
+
+    def names() -> list[str]:
+        assert docker("ps", "-a", "-f", "name=^base", "--format", "{{.Names}}").startswith("base")
+        return docker("ps", "-a", "-f", "name=^base", "--no-trunc", "--format", "{{.Names}}").split(",")
+
+    docker("run", "-d", "--name", "base", *SLEEP)
+    docker("create", "--name", "user", "--link", "base:db", "--link", "base:other", *SLEEP)
+    docker("create", "--name", "api", "--link", "base:db", *SLEEP)
+    assert names() == ["api/db", "base", "user/db", "user/other"]
+    for name in ("user/db", "/user/other"):
+        assert docker("inspect", "-f", "{{.Name}}", name) == "/base"
+    assert docker("exec", "api/db", "echo", "here") == "here"
+    assert docker("ps", "-a", "-f", "since=user/db", "-f", "before=api", "--format", "{{.Names}}") == "user"
+    for name in ("user/base", "nosuch/db", "base/db"):
+        answer = ask(stack, "alice", "GET", f"/containers/{name}/json")
+        assert (answer.status, message(answer)) == (404, f"No such container: {name}")
+    assert ask(stack, "bob", "GET", "/containers/user/db/json").status == 404
+    docker("rename", "user", "owner")
+    docker("rename", "base", "base2")
+    docker("stop", "-t", "0", "base2")
+    assert names() == ["api/db", "base2", "owner/db", "owner/other"]
+    docker("rm", "--link", "owner/other")
+    docker("rm", "api")
+    assert names() == ["base2", "owner/db"]
+    docker("rm", "-f", "owner/db")
+    assert ask(stack, "alice", "GET", "/containers/owner/db/json").status == 404
+    docker("rm", "owner")
+
+
+def test_an_image_of_one_with_links(stack: Stack) -> None:
+    """What the links say is the container's alone."""
+    stack.docker("alice", "create", "--name", "web", "-e", "A=1", "--link", "db:data", *SLEEP)
+    stack.docker("alice", "commit", "web", "linked")
+    env = json.loads(stack.docker("alice", "inspect", "--type", "image", "linked").text)[0]["Config"]["Env"]
+    assert "A=1" in env and not [line for line in env if line.startswith("DATA_")]
+    stack.docker("alice", "rm", "web")
+    stack.docker("alice", "rmi", "linked")
+
+
 def test_on_a_network_of_ones_own(stack: Stack) -> None:
     """A name that the linking container alone resolves."""
     stack.docker("alice", "network", "create", "lan")

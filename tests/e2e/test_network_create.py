@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
 from tests.e2e.stack import Stack
+from tests.machine import wait_until
 
 SLEEP = ("busybox", "sleep", "600")
 
@@ -194,7 +195,23 @@ def test_a_network_that_somebody_removed_on_the_engine_is_made_again(stack: Stac
     # The account's alone: other tests' accounts are on this engine too.
     [(account,)] = stack.psql("SELECT id::text FROM accounts WHERE login = 'alice'")
     filters = urllib.parse.quote(json.dumps({"label": [f"sdc.account={account}"]}))
-    assert stack.engine.call("POST", f"/networks/prune?filters={filters}")[0] == 200
+    made = "SELECT 'n-' || uuid FROM networks WHERE account_id = %s AND ready"
+    lost = {name for (name,) in stack.psql(made, [account])}
+
+    def prune() -> None:
+        assert stack.engine.call("POST", f"/networks/prune?filters={filters}")[0] == 200
+
+    # A start that fails would be the end of these.
+    stack.docker("alice", "create", "--rm", "--name", "brief", "--network", "lost", "busybox", "echo", "at once")
+    prune()
+    assert stack.docker("alice", "start", "-a", "brief").text == "at once\n"
+    for network in ("lost", "bridge"):
+        prune()
+        said = stack.docker("alice", "run", "--rm", "--network", network, "busybox", "echo", "at once").text
+        assert said == "at once\n"
+    prune()
+    wait_until(lambda: lost <= {n["Name"] for n in stack.engine.call("GET", "/networks")[1]}, "the networks again")
+    prune()
     stack.docker("alice", "start", "cc")
     assert stack.docker("alice", "exec", "cc", "ip", "-4", "-o", "addr").text.count("10.66.0.2/24") == 1
     stack.docker("alice", "run", "-d", "--name", "dd", *SLEEP)

@@ -165,6 +165,38 @@ def test_shape(stack: Stack, many: dict[str, str], version: str) -> None:
     assert entry["HostConfig"] == {"NetworkMode": "default"}
 
 
+def test_an_image_whose_name_has_moved_is_shown_by_its_id(stack: Stack, many: dict[str, str], cli: str) -> None:
+    def docker(*words: str) -> str:
+        return stack.docker("alice", *words, cli=cli).text.strip()
+
+    def shown() -> list[str]:
+        """Newest first."""
+        lines = docker("ps", "-a", "-f", "name=^moves", "--format", "{{.Image}}").split("\n")
+        assert docker("inspect", "-f", "{{.Config.Image}}", "moves-tag") == "x/moves:1"
+        return lines
+
+    image = docker("image", "inspect", "-f", "{{.Id}}", "busybox")
+    short = image[7:19]
+    docker("tag", "busybox", "x/moves:1")
+    for name, typed in (("tag", "x/moves:1"), ("host", "docker.io/x/moves:1"), ("id", short), ("other", "busybox")):
+        docker("create", "--name", f"moves-{name}", typed, "true")
+    try:
+        assert shown() == ["busybox", short, "x/moves:1", "x/moves:1"]
+        docker("commit", "moves-other", "x/moves:1")
+        assert shown() == ["busybox", short, short, short]
+        docker("start", "moves-tag")
+        assert shown() == ["busybox", short, short, short]
+        listed = ask(stack, "alice", "GET", "/v1.44/containers/json?all=1").json()
+        assert {e["Image"] for e in listed if e["Names"][0] in ("/moves-tag", "/moves-host")} == {image}
+        docker("tag", image, "x/moves:1")
+        assert shown() == ["busybox", short, "x/moves:1", "x/moves:1"]
+        docker("rmi", "x/moves:1")
+        assert shown() == ["busybox", short, short, short]
+    finally:
+        docker("rm", "-f", *(f"moves-{name}" for name in ("tag", "host", "id", "other")))
+        docker("image", "prune", "-f")
+
+
 BAD = [
     ('{"bogus":["x"]}', 400, "Invalid filter 'bogus'"),
     ('{"status":["bogus"]}', 400, "Invalid filter 'status=bogus'"),

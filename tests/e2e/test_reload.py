@@ -7,23 +7,15 @@ import re
 import signal
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_front_door_worker import (
-    WAIT,
-    FrontDoor,
-    end_line,
-    front_door,
-    get,
-    read_all,
-    read_response,
-    wait_until,
-)
+from tests.e2e.front_door import WAIT, FrontDoor, end_line, front_door, get, read_all, read_response
+from tests.e2e.load import Load
+from tests.machine import wait_until
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: tcp")
 
@@ -59,56 +51,27 @@ def answer(door: FrontDoor) -> bytes:
     return door.ask(get("/_ping", "Connection: close"), door.alice).partition(b"\r\n\r\n")[2]
 
 
-class Load:
-    """Small requests without a pause, on connections of their own and on kept ones; every answer must be a 200."""
+def small_requests(door: FrontDoor) -> Load:
+    """On connections of their own and on kept ones."""
 
-    def __init__(self, door: FrontDoor) -> None:
-        self._door = door
-        self._done = threading.Event()
-        self.failed: list[object] = []
-        self.answered = 0
-        self._threads = [threading.Thread(target=work) for work in (self._fresh, self._kept)]
+    def fresh(load: Load) -> None:
+        load.count(door.ask(get("/_ping", "Connection: close"), door.alice)[:12], b"HTTP/1.1 200")
 
-    def _fresh(self) -> None:
-        while not self._done.is_set():
-            try:
-                said = self._door.ask(get("/_ping", "Connection: close"), self._door.alice)
-                self._count(said[:12])
-            except OSError as error:
-                self.failed.append(error)
+    def kept(load: Load) -> None:
+        with door.tls(door.alice) as sock:
+            closing = False
+            while not closing and load.goes_on:
+                sock.sendall(get("/_ping"))
+                status, headers, _ = read_response(sock)
+                closing = headers["connection"] == "close"
+                load.count(status, 200)
 
-    def _kept(self) -> None:
-        while not self._done.is_set():
-            try:
-                with self._door.tls(self._door.alice) as sock:
-                    closing = False
-                    while not closing and not self._done.is_set():
-                        sock.sendall(get("/_ping"))
-                        status, headers, _ = read_response(sock)
-                        closing = headers["connection"] == "close"
-                        self._count(b"HTTP/1.1 %d" % status)
-            except (OSError, AssertionError) as error:
-                self.failed.append(error)
-
-    def _count(self, line: bytes) -> None:
-        self.answered += 1
-        if line != b"HTTP/1.1 200":
-            self.failed.append(line)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(WAIT)
+    return Load(fresh, kept)
 
 
 def test_streams_live_on_in_the_old_code_and_no_request_fails(door: FrontDoor) -> None:
     old = children(master(door))
-    with Load(door) as load, stream(door) as open_one, door.tls(door.alice) as slow:
+    with small_requests(door) as load, stream(door) as open_one, door.tls(door.alice) as slow:
         slow.sendall(get("/sleep?seconds=3"))
         open_one.sendall(b"before")
         assert open_one.recv(100) == b"before"

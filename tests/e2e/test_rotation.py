@@ -11,7 +11,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.e2e.clients import Docker, read_until
+from tests.e2e.load import Load
 from tests.e2e.stack import Stack
 from tests.machine import ROOT, folder, wait_until
 
@@ -192,50 +192,24 @@ def test_a_new_ca_is_trusted_beside_the_old_one_until_that_is_removed(stack: Sta
         carry(b"one CA")
 
 
-class Load:
-    """An account's small requests without a pause, of which some change something; every answer must be right."""
+def small_requests(stack: Stack, account: str) -> Load:
+    """Of an account; some of them change something."""
 
-    def __init__(self, stack: Stack, account: str) -> None:
-        self._stack = stack
-        self._account = account
-        self._done = threading.Event()
-        self.failed: list[Any] = []
-        self.answered = 0
-        self._threads = [threading.Thread(target=self._run, args=(step,)) for step in (self._read, self._change)]
-
-    def _run(self, step: Callable[[], None]) -> None:
-        while not self._done.is_set():
-            try:
-                step()
-            except Exception as error:
-                self.failed.append(repr(error))
-
-    def _ask(self, expected: int, method: str, path: str, body: Any = None) -> Any:
-        answer = self._stack.request(self._account, method, f"/v1.44{path}", body)
-        self.answered += 1
-        if answer.status != expected:
-            self.failed.append((method, path, answer.status, answer.body))
+    def ask(load: Load, expected: int, method: str, path: str, body: Any = None) -> Any:
+        answer = stack.request(account, method, f"/v1.44{path}", body)
+        load.count(answer.status, expected, method, path, answer.body)
         return answer
 
-    def _read(self) -> None:
-        self._ask(200, "GET", "/containers/json?all=1")
-        self._ask(200, "GET", "/images/json")
-        self._ask(200, "GET", "/info")
+    def read(load: Load) -> None:
+        for path in ("/containers/json?all=1", "/images/json", "/info"):
+            ask(load, 200, "GET", path)
 
-    def _change(self) -> None:
-        made = self._ask(201, "POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]}).json()["Id"]
-        self._ask(200, "GET", f"/containers/{made}/json")
-        self._ask(204, "DELETE", f"/containers/{made}?force=1")
+    def change(load: Load) -> None:
+        made = ask(load, 201, "POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]}).json()["Id"]
+        ask(load, 200, "GET", f"/containers/{made}/json")
+        ask(load, 204, "DELETE", f"/containers/{made}?force=1")
 
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(30)
+    return Load(read, change)
 
 
 NEXT = '''"""What a next release would add: additive, so that the code of before runs on it."""
@@ -290,7 +264,7 @@ def next_release(stack: Stack) -> Iterator[Callable[[], None]]:
 
 def test_an_upgrade_while_serving_fails_no_request_and_cuts_no_stream(stack: Stack, alice: str, bob: str) -> None:
     gunicorn, observer = stack.pid("gunicorn"), stack.pid("observer")
-    with next_release(stack) as migrate, open_streams(stack, alice) as carry, Load(stack, bob) as load:
+    with next_release(stack) as migrate, open_streams(stack, alice) as carry, small_requests(stack, bob) as load:
         wait_until(lambda: load.answered > 20, "a load")
         migrate()
         carry(b"migrated")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from tests.e2e.front_door import Identity, make_identity
 from tests.e2e.systemd import Machine, machine
-from tests.e2e.test_front_door_worker import Identity, make_identity
 from tests.machine import ROOT, folder, postgres, wait_until
 
 PARTS = ["sdc-docker-api", "sdc-docker-cloudapi", "sdc-docker-nginx", "sdc-docker-observer"]

@@ -16,11 +16,12 @@ Json = dict[str, Any]
 
 
 class FakeNetworks:
-    """The mixin's user has `containers`, `_find`, `_changed` and `_emit_network`."""
+    """The mixin's user has `containers`, `_find`, `_changed`, `_log` and `_emit_network`."""
 
     containers: dict[str, Any]
     _changed: Any
     _find: Any
+    _log: Any
     _emit_network: Any
 
     def __init__(self) -> None:
@@ -77,6 +78,7 @@ class FakeNetworks:
             if any(c.running and name in c.networks for c in self.containers.values()):
                 raise Forbidden(f"error while removing network: network {name} id {network['Id']} has active endpoints")
             del self.networks[name]
+            self._log({}, "network", "destroy", network["Id"], {"name": name, "type": network["Driver"]})
 
     @recorded
     def connect_network(self, network: str, container: str, endpoint: Json) -> None:

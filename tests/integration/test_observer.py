@@ -72,6 +72,20 @@ def test_auto_removed_containers_go(world: World, follows: Observer) -> None:
     assert world.sql("SELECT attributes ->> 'name' FROM events WHERE action = 'destroy'") == [("web",)]
 
 
+def test_a_network_that_the_engine_has_lost_is_made_again(world: World, follows: Observer) -> None:
+    world.create(world.alice, "web")
+    (name,) = (name for name in world.engine.networks if name.startswith("n-"))
+    world.engine.remove_network(name)
+    wait_for(lambda: name in world.engine.networks)
+    world.api.lifecycle.start(world.alice, world.create(world.alice, "brief", HostConfig={"AutoRemove": True}))
+    # One that cannot be made does not stop what comes behind it.
+    world.api.lifecycle.remove(world.alice, "brief", force=True, volumes=False, link=False)
+    world.engine.fail("create_network", Internal("no room"))
+    world.engine.remove_network(name)
+    world.api.lifecycle.remove(world.alice, "web", force=False, volumes=False, link=False)
+    wait_for(lambda: actions(world).count("destroy") == 2)
+
+
 def test_one_bad_message_does_not_stop_the_others(world: World, follows: Observer) -> None:
     for labels in ({"sdc.container": "x"}, {"sdc.container": "y", "sdc.account": "no uuid"}, {}):
         body = {"Image": world.image_id, "Cmd": ["true"], "Labels": {"sdc.fleet": "test-fleet", **labels}}
@@ -134,13 +148,12 @@ def test_a_node_that_hangs_is_found_out(world: World, follows: Observer) -> None
 
 
 def test_another_engine_at_the_address_is_not_followed(
-    world: World, monkeypatch: pytest.MonkeyPatch, observer: Observer
+    world: World, monkeypatch: pytest.MonkeyPatch, follows: Observer
 ) -> None:
     world.run(world.alice, "web")
     world.engine.containers.clear()
     info = world.engine.info
     monkeypatch.setattr(world.engine, "info", lambda: {**info(), "ID": "ANOTHER"})
-    wait_for(lambda: world.engine.bodies)
     world.engine.bodies[-1].close()
     wait_for(lambda: world.sql("SELECT state FROM nodes") == [("down",)])
 

@@ -149,7 +149,8 @@ def test_two_that_find_the_same_gap(world: World, follow: Follow) -> None:
     world.engine.forget_events()
     for member in (world.api, world.observer):
         looked_at = engine_clock(world.engine)  # type: ignore[arg-type]
-        NodeEvents(world.store, member.sync, world.settings.fleet).resync(world.node, world.engine, looked_at)  # type: ignore[arg-type]
+        following = NodeEvents(world.store, member.sync, world.api.networks, world.settings.fleet)
+        following.resync(world.node, world.engine, looked_at)  # type: ignore[arg-type]
     assert story(world, web) == ["create*", "start*"]
     with world.store.begin() as tx:
         known = told.list_on_node(tx, world.node.id)

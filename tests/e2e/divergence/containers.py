@@ -518,6 +518,37 @@ def _filters() -> list[Ask]:
     ]  # fmt: skip
 
 
+def _links() -> list[Ask]:
+    """A link is a name of the container that it is to."""
+    links = {"Links": ["base:db", "base:other"]}
+    listed = "GET /containers/json?all=1"
+
+    def names() -> Ask:
+        return ask(listed, filters={"name": ["^base"]}, free=("0.Created",))
+
+    return [
+        ask(f"{CREATE}?name=base", _SLEEP, keep="base"),
+        ask(f"{CREATE}?name=user", {**_SLEEP, "HostConfig": links}, keep="user"),
+        names(),
+        ask("GET /containers/user/db/top"),
+        ask("POST /containers/user/other/pause"),
+        ask("GET /containers/user/nosuch/json"),
+        ask("GET /containers/base/db/json"),
+        ask(listed, filters={"since": ["user/db"]}, free=("0.Created",)),
+        ask("POST /containers/user/rename?name=owner"),
+        ask("POST /containers/base/rename?name=base2"),
+        ask("GET /containers/user/db/top"),
+        ask("GET /containers/owner/db/top"),
+        names(),
+        ask("DELETE /containers/owner/other?link=1"),
+        ask("DELETE /containers/owner/other?link=1"),
+        ask("DELETE /containers/owner?link=1"),
+        names(),
+        ask("DELETE /containers/owner"),
+        names(),
+    ]
+
+
 def _execs() -> list[Ask]:
     path = "POST /containers/ex/exec"
     return [
@@ -653,6 +684,7 @@ SEQUENCES = {
     "events": _told(),
     "a container's life": _life(),
     "containers: filters": _filters() + [ask(f"GET /containers/json?{word}=nosuch") for word in ("before", "since")],
+    "links": _links(),
     "exec": _execs(),
     "files, logs and commit": _files(),
     "1.24": _old("1.24"),

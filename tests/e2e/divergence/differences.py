@@ -125,7 +125,6 @@ DIFFERENCES: dict[str, Difference] = {
             r"(0\.)?IPAM.Options", "HostConfig.Tmpfs.*", r"(0\.)?HostConfig.NetworkMode",
         ],
     ),
-    "ps": Difference("`ps` and an image", fields=[r"0\.Image"], named=True),
     "commit": Difference(
         "`commit`",
         fields=["Config.Labels", "Container", "ContainerConfig.*", "Parent", r"1\.(Id|Tags)"],

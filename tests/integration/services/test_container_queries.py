@@ -98,6 +98,40 @@ def test_list(five: World) -> None:
         assert refused.value.message == f"No such container: {unknown}"
 
 
+def test_names_that_others_give(world: World) -> None:
+    """The entry says the same whether it was rewritten, as a link or an image's name changed, or made anew."""
+
+    def shown() -> tuple[list[str], str]:
+        before = listed(world)[-1]
+        world.api.sync.refresh(db)
+        assert listed(world)[-1] == before
+        return before["Names"], before["Image"]
+
+    db = world.create(world.alice, "db")
+    assert shown() == (["/db"], "busybox")
+    web = world.create(world.alice, "web", HostConfig={"Links": ["db:store", "db:a"]})
+    world.create(world.bob, "db")
+    assert shown() == (["/db", "/web/a", "/web/store"], "busybox")
+    assert world.api.queries.inspect(world.alice, "web/a")["Id"] == db
+    assert names(listed(world, filters={"since": ["web/a"]})) == ["web"]
+    with pytest.raises(NotFound):
+        world.api.queries.inspect(world.bob, "web/a")
+    with world.store.begin() as tx:
+        images.set_name(tx, world.bob.id, "docker.io/library/busybox", "latest", world.image_id)
+        images.remove_name(tx, world.bob.id, "docker.io/library/busybox", "latest")
+        images.remove_name(tx, world.alice.id, "docker.io/library/busybox", "1.35")
+    assert shown() == (["/db", "/web/a", "/web/store"], "busybox")
+    with world.store.begin() as tx:
+        images.remove_name(tx, world.alice.id, "docker.io/library/busybox", "latest")
+    world.api.lifecycle.remove(world.alice, "web", force=False, volumes=False, link=False)
+    assert shown() == (["/db"], world.image_id)
+    with world.store.begin() as tx:
+        images.set_name(tx, world.alice.id, "docker.io/library/busybox", "latest", world.image_id)
+    assert shown() == (["/db"], "busybox")
+    assert listed(world, world.bob)[0]["Image"] == world.image_id
+    assert web not in json.dumps(world.sql("SELECT spec FROM containers"))
+
+
 @pytest.mark.parametrize(
     ("filters", "words"),
     [

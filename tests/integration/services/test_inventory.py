@@ -111,7 +111,7 @@ def test_images(world: World, inventory: Inventory) -> None:
 def test_pools(world: World, inventory: Inventory) -> None:
     world.create(world.alice, "web")
     (pool,), networks = inventory.pools(world.settings)
-    assert (pool.taken, pool.outside) == (1, 0)
+    assert (pool.taken, pool.outside) == (4, 0)
     assert [(n["account"], n["name"], n["containers"]) for n in networks] == [("alice", "bridge", 1)]
     elsewhere = replace(world.settings, network_pool=IPv4Network("10.99.0.0/16"))
     (pool,), _ = inventory.pools(elsewhere)

@@ -104,6 +104,15 @@ def test_who_comes_meanwhile_waits(world: World) -> None:
     assert len(world.engine.called("create_network")) == 1
 
 
+def test_one_that_is_lost_is_made_again_before_a_start_that_would_be_the_end(world: World) -> None:
+    network = world.api.networks.default(world.alice, world.node)
+    brief = world.create(world.alice, "brief", HostConfig={"AutoRemove": True})
+    world.engine.remove_network(network.engine_name)
+    world.api.lifecycle.start(world.alice, brief)
+    assert world.state(brief) == "running"
+    assert list(world.on_engine(brief).networks) == [network.engine_name]  # type: ignore[union-attr]
+
+
 def test_one_that_is_lost_is_made_again_unless_it_is_removed(world: World) -> None:
     network = world.api.networks.default(world.alice, world.node)
     restore = lambda: world.observer.networks.restore(network.uuid, world.node)  # noqa: E731

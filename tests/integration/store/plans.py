@@ -37,16 +37,15 @@ def explained(connection: Connection) -> Iterator[dict[str, set[str]]]:
             aside.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters[0] if _many else parameters or None)
             found[statement] = read_whole(aside.fetchone()[0][0]["Plan"])
 
-    run = Prepared._run
+    message = Prepared._message
 
-    def explain_prepared(self: Prepared, tx: Connection, values: Mapping[str, Any] | None) -> Any:
-        told = {**self._own, **(values or {})}
-        explain(tx, tx.connection.cursor(), f"{self._sql} -- {self._name}", told, None, False)
-        return run(self, tx, values)
+    def explain_prepared(self: Prepared, tx: Connection, values: Mapping[str, Any]) -> bytes:
+        explain(tx, tx.connection.cursor(), f"{self._sql} -- {self._name}", {**self._own, **values}, None, False)
+        return message(self, tx, values)
 
     event.listen(connection, "before_cursor_execute", explain)
     try:
-        with patch.object(Prepared, "_run", explain_prepared):
+        with patch.object(Prepared, "_message", explain_prepared):
             yield found
     finally:
         event.remove(connection, "before_cursor_execute", explain)

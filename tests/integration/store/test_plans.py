@@ -42,6 +42,7 @@ OWN: dict[str, dict[str, Any]] = {
     "accounts.set_quota": {"limits": {"max_containers": 1000}},
     "audit.append": {"entries": [Entry(Source.API, "account7", "containers.start", "c1")]},
     "audit.select_": {"account": "account7", "refused": True},
+    "container_names.follow_image": {"repository": "docker.io/library/image2242", "reference": "latest"},
     "containers.write_seen": {"values": {"exit_code": 1}},
     "containers.insert_new": {
         "values": dict.fromkeys(("uuid", "account_id", "node_id"), uuid4())

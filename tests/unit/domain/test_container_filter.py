@@ -108,6 +108,16 @@ def test_refusals(filters: Filters) -> None:
         names(filters)
 
 
+def test_before_and_since_take_a_link_for_a_name() -> None:
+    head = '{"Id":"x","Names":["/db","/web/store"],"Image":"busybox","Command":"/web/other"'
+    rows = [candidate(3), candidate(2, list_head=head), candidate(1)]
+    for word, found in (("web/store", ["c1"]), ("/web/store", ["c1"])):
+        chosen = select(rows, {"before": [word]}, everything=True, limit=0, ancestors=None)
+        assert [c.name for c in chosen] == found
+    with pytest.raises(NotFound):
+        select(rows, {"before": ["web/other"]}, everything=True, limit=0, ancestors=None)
+
+
 @pytest.mark.parametrize("word", ["nonsense", "", "0", "/"])
 def test_before_and_since_need_one_container(word: str) -> None:
     for key in ("before", "since"):

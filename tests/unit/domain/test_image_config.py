@@ -38,6 +38,11 @@ def test_nothing_of_ours_or_the_engines_is_in_it() -> None:
     assert image_config.rewritten(SEEN, [step(5), step(6)], image="busybox") == data, "its id must not change"
 
 
+def test_what_links_say_is_not_in_it() -> None:
+    data = image_config.rewritten(SEEN, [step(5), step(6)], image="busybox", told=["A=1"])
+    assert json.loads(data)["config"]["Env"] == []
+
+
 @pytest.mark.parametrize(
     ("sizes", "empty"),
     [
