@@ -36,6 +36,8 @@ KNOWN = frozenset(
         "volume",
     ]
 )
+#: Those that ask about a container's networks, ports or mounts.
+DETAILED = frozenset(["expose", "network", "publish", "volume"])
 STATES = frozenset(["created", "running", "paused", "restarting", "removing", "exited", "dead"])
 HEALTH = frozenset(["none", "starting", "healthy", "unhealthy"])
 
@@ -57,10 +59,10 @@ class Candidate:
     finished_at: datetime | None
     list_head: str
     list_tail: str
-    networks: dict[str, Any] | None
-    ports: dict[str, Any] | None
-    exposed: dict[str, Any] | None
-    mounts: list[dict[str, Any]] | None
+    networks: dict[str, Any] | None = None
+    ports: dict[str, Any] | None = None
+    exposed: dict[str, Any] | None = None
+    mounts: list[dict[str, Any]] | None = None
 
 
 Test = Callable[[Candidate], bool]

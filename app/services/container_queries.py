@@ -41,7 +41,9 @@ class ContainerQueries:
         now = datetime.now(UTC)
         with self._store.autocommit() as tx:
             ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
-            candidates = containers.list_candidates(tx, account.id)
+            candidates = containers.list_candidates(
+                tx, account.id, detailed=bool(container_filter.DETAILED & filters.keys())
+            )
         chosen = container_filter.select(candidates, filters, everything=everything, limit=limit, ancestors=ancestors)
         sizes = self.sizes(account) if size else {}
         entries = []
@@ -105,10 +107,12 @@ class ContainerQueries:
                 raise NotFound(f"No such container: {id_or_name}") from None
             return fresh.inspect
         except Unavailable:
-            if container.inspect is None:
+            with self._store.autocommit() as tx:
+                last = containers.find_by_id(tx, container.id)
+            if last is None or last.inspect is None:
                 raise
-            state = {**container.inspect["State"], "Error": "the node cannot be reached; this is the last known state"}
-            return {**container.inspect, "State": state}
+            state = {**last.inspect["State"], "Error": "the node cannot be reached; this is the last known state"}
+            return {**last.inspect, "State": state}
         seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
         view = container_view.inspect(container, seen, words)
         shown = (container.inspect or {}).get("State", {})

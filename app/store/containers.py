@@ -53,16 +53,19 @@ _FIELDS = tuple(column.name for column in _COLUMNS)
 _VISIBLE = containers.c.state != ContainerState.CREATING
 
 
-#: A container with its node, in one row.
-_PLACED = select(*_COLUMNS, *NODE_COLUMNS).join(nodes, nodes.c.id == containers.c.node_id)
+#: Of `inspect`, what a live answer is compared with.
+_STATE_ALONE: ColumnElement[Any] = literal_column(
+    "CASE WHEN containers.inspect IS NOT NULL THEN jsonb_build_object('State', containers.inspect -> 'State') END"
+)
 _VISIBLE_MINE = (containers.c.account_id == bindparam("account"), _VISIBLE)
 
 
 class _Placed:
-    """The ways to a container with its node."""
+    """The ways to a container with its node, in one row."""
 
-    def __init__(self, *more: ColumnElement[Any]) -> None:
-        everybody = _PLACED.add_columns(*more)
+    def __init__(self, *more: ColumnElement[Any], inspect: ColumnElement[Any] = containers.c.inspect) -> None:
+        own = [inspect if column is containers.c.inspect else column for column in _COLUMNS]
+        everybody = select(*own, *NODE_COLUMNS, *more).join(nodes, nodes.c.id == containers.c.node_id)
         mine = everybody.where(*_VISIBLE_MINE)
         self.anyhow = Prepared(everybody.where(containers.c.id == bindparam("id")))
         self.by_id = Prepared(mine.where(containers.c.id == bindparam("id")))
@@ -89,6 +92,7 @@ class _Placed:
 
 
 _PLAIN, _DESCRIBED = _Placed(), _Placed(container_words.COLUMN)
+_STATED = _Placed(container_words.COLUMN, inspect=_STATE_ALONE)
 
 _NEW = (
     "id",
@@ -128,6 +132,32 @@ _KEEP_REMOVING = Prepared(
             SELECT FROM operations WHERE target = :id AND kind = 'remove' AND state = 'pending')
         """
     )
+)
+
+_CANDIDATES = {
+    detailed: Prepared(
+        text(
+            f"""
+            SELECT c.id, c.name, c.state, c.health, c.exit_code, c.image, c.image_id, c.labels, c.created_at,
+                   c.started_at, c.finished_at, c.list_head, c.list_tail{more}
+            FROM containers c
+            WHERE c.account_id = :account AND c.state <> 'creating' AND c.list_head IS NOT NULL
+            ORDER BY c.created_at DESC, c.id
+            """  # noqa: S608
+        )
+    )
+    for detailed, more in (
+        (False, ""),
+        (
+            True,
+            """, c.inspect #> '{NetworkSettings,Networks}', c.inspect #> '{NetworkSettings,Ports}',
+                c.inspect #> '{Config,ExposedPorts}', c.inspect -> 'Mounts'""",
+        ),
+    )
+}
+
+_BEGIN_REMOVAL = Prepared(
+    text("UPDATE containers SET state = 'removing', version = version + 1 WHERE id = :id AND state <> 'removing'")
 )
 
 _REMOVE = Prepared(
@@ -190,8 +220,8 @@ def get_placed(tx: Transaction, account_id: UUID, id_or_name: str) -> tuple[Cont
 
 
 def get_described(tx: Transaction, account_id: UUID, id_or_name: str) -> tuple[Container, Node, Words]:
-    """Like `get_placed`, with the tenant's words for what the engine calls otherwise."""
-    return _described(_DESCRIBED.get(tx, account_id, id_or_name))
+    """Like `get_placed`, with the tenant's words for what the engine calls otherwise; of `inspect` the state alone."""
+    return _described(_STATED.get(tx, account_id, id_or_name))
 
 
 def find_by_id(tx: Transaction, container_id: str) -> Container | None:
@@ -237,12 +267,7 @@ def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:
 
 def begin_removal(tx: Transaction, container: Container) -> bool:
     """True where this caller is the one who removes. What an observer writes meanwhile is no reason to refuse."""
-    statement = (
-        update(containers)
-        .where(containers.c.id == container.id, containers.c.state != ContainerState.REMOVING)
-        .values(state=ContainerState.REMOVING, version=containers.c.version + 1)
-    )
-    return tx.execute(statement).rowcount == 1
+    return _BEGIN_REMOVAL.count(tx, {"id": container.id}) == 1
 
 
 def keep_removing(tx: Transaction, container_id: str) -> None:
@@ -304,20 +329,12 @@ def stamp(tx: Transaction, account_id: UUID) -> object:
     return _STAMP.row(tx, {"account": account_id})
 
 
-def list_candidates(tx: Transaction, account_id: UUID) -> list[Candidate]:
-    """All of the account's containers with what filters ask about, newest first."""
-    statement = text(
-        """
-        SELECT c.id, c.name, c.state, c.health, c.exit_code, c.image, c.image_id, c.labels, c.created_at, c.started_at,
-               c.finished_at, c.list_head, c.list_tail, c.inspect #> '{NetworkSettings,Networks}' AS networks,
-               c.inspect #> '{NetworkSettings,Ports}' AS ports, c.inspect #> '{Config,ExposedPorts}' AS exposed,
-               c.inspect -> 'Mounts' AS mounts
-        FROM containers c
-        WHERE c.account_id = :account AND c.state <> 'creating' AND c.list_head IS NOT NULL
-        ORDER BY c.created_at DESC, c.id
-        """
-    )
-    return [Candidate(**row._mapping) for row in tx.execute(statement, {"account": account_id})]
+def list_candidates(tx: Transaction, account_id: UUID, *, detailed: bool = True) -> list[Candidate]:
+    """All of the account's containers with what filters ask about, newest first.
+
+    Without `detailed` their networks, ports and mounts are left out: nobody asks about them.
+    """
+    return [Candidate(*row) for row in _CANDIDATES[detailed].rows(tx, {"account": account_id})]
 
 
 def count_by_state(tx: Transaction, account_id: UUID) -> dict[str, int]:
