@@ -219,3 +219,38 @@ def test_bodies_that_stall_hold_threads_and_nothing_else(door: FrontDoor) -> Non
     assert max(timed_ping(door) for _ in range(10)) < 1.0
     for sock in stalled:
         sock.close()
+
+
+def test_requests_on_each_others_heels(door: FrontDoor) -> None:
+    """A thread waits a moment for what follows, which may come at once, in pieces, late, or not at all."""
+    body = get("/body", "Content-Length: 5", method="POST")
+    with door.tls(door.alice) as sock:
+        for pause in (0.0, 0.0, 0.001, 0.05):
+            time.sleep(pause)
+            sock.sendall(get("/_ping"))
+            assert read_response(sock)[::2] == (200, b"OK")
+        for cut in (1, len(body) - 1, len(body), len(body) + 2):
+            sock.sendall((body + b"hello")[:cut])
+            time.sleep(0.02)
+            sock.sendall((body + b"hello")[cut:])
+            assert read_response(sock)[2] == b"5 " + hashlib.sha256(b"hello").hexdigest().encode()
+        # Two and a half at once.
+        sock.sendall(get("/_ping") + get("/refuse") + body + b"he")
+        assert [read_response(sock)[0] for _ in range(2)] == [200, 400]
+        sock.sendall(b"llo" + get("/_ping", "Connection: close"))
+        assert read_response(sock)[2].startswith(b"5 ")
+        assert read_all(sock).endswith(b"OK")
+
+
+def test_who_has_asked_and_says_nothing_more_holds_no_thread(door: FrontDoor) -> None:
+    kept = [door.tls(door.alice) for _ in range(40)]
+    for sock in kept:
+        sock.sendall(get("/_ping"))
+    for sock in kept:
+        assert read_response(sock)[0] == 200
+    assert timed_ping(door) < 0.5
+    for sock in kept[::2]:
+        sock.sendall(b"GET /_pi")
+    assert timed_ping(door) < 0.5
+    for sock in kept:
+        sock.close()

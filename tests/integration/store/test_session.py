@@ -5,9 +5,12 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.exc import IntegrityError, NotSupportedError
 
 from app.errors import NotFound, Unavailable
-from app.store import accounts, events
+from app.store import accounts, events, tables
+from app.store.prepared import Prepared, Together
 from app.store.session import Store, UniqueViolation, to_json
 from tests.integration.world import World, wait_for
 
@@ -92,3 +95,97 @@ def test_listen(world: World) -> None:
 )
 def test_to_json(value: object, text: str) -> None:
     assert to_json(value) == text
+
+
+def _insert(login: str) -> Prepared:
+    return Prepared(text(f"INSERT INTO accounts (login) VALUES ('{login}')"))
+
+
+def _logins(world: World) -> set[str]:
+    return {login for (login,) in world.sql("SELECT login FROM accounts")}
+
+
+def test_what_is_put_off_is_told_in_order_and_with_the_end(world: World) -> None:
+    carol, dave = _insert("carol"), _insert("dave")
+    with world.store.begin() as tx:
+        carol.later(tx, {})
+        dave.later(tx, {})
+        assert accounts.find_by_login(tx, "carol"), "it was not told before the next statement"
+        _insert("erin").later(tx, {})
+    assert _logins(world) >= {"carol", "dave", "erin"}
+
+
+def test_what_is_put_off_goes_with_a_block_that_raises(world: World) -> None:
+    with pytest.raises(NotFound), world.store.begin() as tx:
+        _insert("carol").later(tx, {})
+        raise NotFound("no")
+    with pytest.raises(NotFound), world.store.begin() as tx:
+        _insert("carol").later(tx, {})
+        accounts.list_all(tx)
+        raise NotFound("no")
+    assert "carol" not in _logins(world)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_an_error_of_what_is_put_off_comes_with_what_follows(world: World, more: bool) -> None:
+    with pytest.raises(UniqueViolation) as violation, world.store.begin() as tx:
+        _insert("carol").later(tx, {})
+        _insert("alice").later(tx, {})
+        if more:
+            accounts.list_all(tx)
+    assert violation.value.constraint == "uq_accounts_login"
+    assert "carol" not in _logins(world)
+    with world.store.begin() as tx:
+        assert accounts.find_by_login(tx, "alice"), "the connection was left in the transaction"
+
+
+def test_outside_of_a_transaction_nothing_is_put_off(world: World) -> None:
+    with world.store.autocommit() as tx:
+        _insert("carol").later(tx, {})
+        assert "carol" in _logins(world)
+        with pytest.raises(IntegrityError):
+            _insert("alice").later(tx, {})
+
+
+def test_a_prepared_statement_outlives_a_transaction_and_not_its_connection(world: World) -> None:
+    store = Store(world.url, pool=1)
+    by_login = Prepared(text("SELECT id FROM accounts WHERE login = :login"))
+    with pytest.raises(NotFound), store.begin() as tx:
+        assert by_login.row(tx, {"login": "alice"})
+        raise NotFound("no")
+    with store.begin() as tx:
+        assert by_login.rows(tx, {"login": "alice' OR ''='"}) == []
+        assert by_login.row(tx, {"login": "alice"})
+    with pytest.raises(Unavailable), store.begin() as tx:
+        pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        world.sql(f"SELECT pg_terminate_backend({pid})")
+        by_login.row(tx, {"login": "alice"})
+    with store.begin() as tx:
+        assert by_login.row(tx, {"login": "alice"})
+    store.close()
+
+
+def test_a_column_of_another_type_is_planned_anew(world: World) -> None:
+    """As a migration does while the service runs."""
+    world.sql("CREATE TABLE things (id integer)")
+    things = Prepared(text("SELECT id FROM things"))
+    with world.store.autocommit() as tx:
+        assert things.rows(tx) == []
+        world.sql("ALTER TABLE things ALTER id TYPE text")
+        with pytest.raises(NotSupportedError):
+            things.rows(tx)
+    with world.store.autocommit() as tx:
+        assert things.rows(tx) == []
+
+
+def test_together_gives_what_each_query_gives(world: World) -> None:
+    queries = (
+        select(tables.accounts.c.id, tables.accounts.c.login, tables.accounts.c.created_at).order_by("login"),
+        select(tables.accounts.c.disabled_at).where(tables.accounts.c.login == bindparam("login")),
+        select(tables.nodes.c.cpus, tables.nodes.c.cordoned).where(tables.nodes.c.name == "nowhere"),
+    )
+    values = {"login": "bob"}
+    with world.store.autocommit() as tx:
+        alone = [[tuple(row) for row in tx.execute(query, values)] for query in queries]
+        assert Together(*queries).rows(tx, values) == alone
+    assert len(alone[0]) == 2 and alone[1] == [(None,)] and alone[2] == []
