@@ -1,13 +1,15 @@
 """GET /events: stored history first, then what comes, each account its own.
 
-One thread per process listens at the database and hands new events to the open streams. A stream's engine side is one
-end of a socket pair that this thread writes to, so that the relay carries it like any other.
+One thread per process listens at the database and hands new events to the open streams; where there are none it does
+not listen, for each notification wakes all who do. A stream's engine side is one end of a socket pair that this thread
+writes to, so that the relay carries it like any other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -124,10 +126,18 @@ class Events:
         listener: Listener | None = None
         while not self._stopping:
             try:
-                if listener is None:
+                if not self._listeners:
+                    if listener is not None:
+                        listener.close()
+                        listener = None
+                elif listener is None:
+                    # Before the look: what is stored from now on is either seen by it or told.
                     listener = self._store.listen(events.CHANNEL)
                 self._catch_up()
-                listener.wait(self._patience(), self._wake)
+                if listener is not None:
+                    listener.wait(self._patience(), self._wake)
+                else:
+                    self._rest()
             except Unavailable:
                 # The next connection catches up from the cursor: nothing is lost meanwhile.
                 if listener is not None:
@@ -145,6 +155,13 @@ class Events:
         for stream in left:
             self._drop(stream)
         os.close(self._wake)
+
+    def _rest(self) -> None:
+        """Until somebody wants events, or the end."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if poll.poll(LOOK_SECONDS * 1000):
+            os.eventfd_read(self._wake)
 
     def _catch_up(self) -> None:
         new = self._next()

@@ -60,7 +60,12 @@ class Store:
             pool_use_lifo=True,
             # So that a connection never has to change its mode: each change is a round trip. `begin` says BEGIN itself.
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 5, "application_name": "sdc-docker"},
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "sdc-docker",
+                # A prepared statement (`prepared.py`) is planned once, and not with the values of its first five uses.
+                "options": "-c plan_cache_mode=force_generic_plan",
+            },
             json_serializer=to_json,
             json_deserializer=orjson.loads,
             # An error's text goes to the log, and what a tenant sent does not.

@@ -40,8 +40,11 @@ def explained(connection: Connection) -> Iterator[dict[str, set[str]]]:
     message = Prepared._message
 
     def explain_prepared(self: Prepared, tx: Connection, values: Mapping[str, Any]) -> bytes:
-        explain(tx, tx.connection.cursor(), f"{self._sql} -- {self._name}", {**self._own, **values}, None, False)
-        return message(self, tx, values)
+        told = message(self, tx, values)
+        with tx.connection.cursor() as aside:
+            aside.execute(b"EXPLAIN (FORMAT JSON) " + told)
+            found[self._sql] = read_whole(aside.fetchone()[0][0]["Plan"])
+        return told
 
     event.listen(connection, "before_cursor_execute", explain)
     try:
