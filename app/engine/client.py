@@ -14,7 +14,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import IO, Any
@@ -142,8 +142,9 @@ class EngineClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Any:
-        """The decoded JSON answer (None where there is no body).
+        """The decoded JSON answer (None where there is no body). `meanwhile` is done while the engine works.
 
         Raises the kind that fits the engine's status, with the engine's words; Unavailable where it does not answer.
         """
@@ -155,6 +156,8 @@ class EngineClient:
                 connection.connect()
             connection.sock.settimeout(timeout)
             connection.sock.sendall(_request(method, self._url(path, query), body, headers))
+            if meanwhile is not None:
+                meanwhile()
             answer.read(connection.sock)
             outcome = _outcome(answer.status)
         except (OSError, EOFError, httptools.HttpParserError) as error:

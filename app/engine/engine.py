@@ -7,7 +7,7 @@ come as kinds with the engine's message; the caller scrubs it (`errors.scrub`) b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from app.engine import lift
@@ -59,10 +59,13 @@ class Engine:
 
     # -- containers ----------------------------------------------------------------------------------------------
 
-    def create_container(self, name: str, body: Json, *, platform: str = "") -> str:
-        """The engine id of the new container."""
+    def create_container(
+        self, name: str, body: Json, *, platform: str = "", meanwhile: Callable[[], object] | None = None
+    ) -> str:
+        """The engine id of the new container. `meanwhile` is done while the engine works."""
         query = {"name": name, "platform": platform or None}
-        return self._client.json("POST", "/containers/create", query=query, body=body, timeout=SLOW)["Id"]
+        path = "/containers/create"
+        return self._client.json("POST", path, query=query, body=body, timeout=SLOW, meanwhile=meanwhile)["Id"]
 
     def inspect_container(self, name: str, *, size: bool = False, timeout: float = 20.0) -> Json:
         query = {"size": "1"} if size else None

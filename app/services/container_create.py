@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ from app.placement import scheduler
 from app.services import container_body, container_volumes
 from app.services.container_body import Resolved
 from app.services.container_endpoints import Endpoints, check_address, link_target
-from app.services.container_sync import ContainerSync, forget
+from app.services.container_sync import ContainerSync, Described, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
 from app.store import accounts, at_hand, container_names, containers, endpoints, networks
@@ -279,8 +280,8 @@ class ContainerCreate:
         engine_name = f"c-{resolved.container_uuid}"
         body = container_body.engine_body(spec, resolved, self._labels(spec, resolved, operation_id))
         try:
-            self._make(engine_name, body, spec, resolved)
-            created = self._sync.refresh(resolved.container_id, also=lambda tx: self._end(tx, operation_id))
+            found = self._make(engine_name, body, spec, resolved)
+            created = self._sync.refresh(resolved.container_id, lambda tx: self._end(tx, operation_id), found)
             if created is None:
                 raise Internal("the container was gone before it could be recorded")
         except Error as error:
@@ -291,11 +292,22 @@ class ContainerCreate:
             raise
         return resolved.container_id, container_body.warnings(spec, resolved.node)
 
-    def _make(self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved) -> None:
+    def _make(
+        self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved
+    ) -> Described | None:
+        """The engine's part. What is read of the container meanwhile, where it could be."""
         engine = self._fleet.on(resolved.node)
         of = [place.network for place in resolved.places]
+        found: list[Described | None] = []
+
+        def read() -> None:
+            with contextlib.suppress(Error):
+                found.append(self._sync.find(resolved.container_id))
+
         self._endpoints.mending(
-            of, resolved.node, lambda: engine.create_container(engine_name, body, platform=spec.platform)
+            of,
+            resolved.node,
+            lambda: engine.create_container(engine_name, body, platform=spec.platform, meanwhile=read),
         )
         for place in resolved.places[1:]:
             settings = container_body.settings(resolved, place)
@@ -306,6 +318,7 @@ class ContainerCreate:
                     place.network.engine_name, engine_name, settings
                 ),
             )
+        return found[-1] if found else None
 
     def _end(self, tx: Transaction, operation_id: UUID) -> None:
         """An operation that was taken over is being undone: what one sees of the container is as good as gone."""

@@ -19,6 +19,7 @@ from app.domain.container import Container
 from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.container_view import Words
 from app.domain.durations import parse_go_time
+from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
@@ -30,6 +31,7 @@ from app.store.session import Store, Transaction
 log = structlog.get_logger()
 
 Also = Callable[[Transaction], object]
+Described = tuple[Container, Node, Words]
 
 ATTEMPTS = 20
 _AT_REST = frozenset({ContainerState.CREATING, ContainerState.CREATED, ContainerState.EXITED})
@@ -40,20 +42,25 @@ class ContainerSync:
         self._store = store
         self._fleet = fleet
 
-    def refresh(self, container_id: str, also: Also | None = None) -> Container | None:
+    def find(self, container_id: str) -> Described | None:
+        """What `refresh` begins with, for who has the time to read it before."""
+        with self._store.autocommit() as tx:
+            return containers.find_described(tx, container_id)
+
+    def refresh(self, container_id: str, also: Also | None = None, found: Described | None = None) -> Container | None:
         """Read the engine and write what it says; `also` runs in the same transaction (to end an operation).
 
-        Returns the container as written, or None where it is gone. Raises Unavailable where the node is away.
+        `found` is what `find` has given. Returns the container as written, or None where it is gone. Raises Unavailable
+        where the node is away.
         """
         for _ in range(ATTEMPTS):
-            with self._store.autocommit() as tx:
-                found = containers.find_described(tx, container_id)
+            found = found or self.find(container_id)
             if found is None:
                 if also:
                     with self._store.begin() as tx:
                         also(tx)
                 return None
-            container, node, words = found
+            (container, node, words), found = found, None
             try:
                 seen = self._fleet.on(node).inspect_container(container.engine_name)
             except NotFound:

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +119,11 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
     # -- containers ----------------------------------------------------------------------------------------------
 
     @recorded
-    def create_container(self, name: str, body: Json, *, platform: str = "") -> str:
+    def create_container(
+        self, name: str, body: Json, *, platform: str = "", meanwhile: Callable[[], object] | None = None
+    ) -> str:
+        if meanwhile is not None:
+            meanwhile()
         body = json.loads(json.dumps(body))
         if not _NAME.fullmatch(name):
             raise InvalidParameter(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")

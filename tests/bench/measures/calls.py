@@ -54,7 +54,7 @@ def calls(sides: Sides, rounds: int) -> list[Row]:
                 lambda side: reads(side, f"/containers/json?all=1&filters={BY_LABEL}"),
                 None,
             ),
-            "create": (sides.engine, creates, CREATE_LIMIT),
+            "create": (stock, creates, CREATE_LIMIT),
         }
         rows = []
         for name, (base, measure, limit) in figures.items():

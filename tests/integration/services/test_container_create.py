@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -28,12 +29,12 @@ def test_the_intent_is_committed_before_the_engine_is_asked(world: World, monkey
     seen: list[tuple] = []
     real = world.engine.create_container
 
-    def look(name: str, body: dict, *, platform: str = "") -> str:
+    def look(name: str, body: dict, **more: Any) -> str:
         labels = body["Labels"]
         operation = world.sql("SELECT kind, state, target FROM operations WHERE id = %s", labels["sdc.op"])
         row = world.sql("SELECT state, name FROM containers WHERE id = %s", labels["sdc.container"])
         seen.append((operation, row, world.used(world.alice), labels["sdc.account"], name))
-        return real(name, body, platform=platform)
+        return real(name, body, **more)
 
     monkeypatch.setattr(world.engine, "create_container", look)
     container_id = world.create(world.alice, "web")
@@ -154,7 +155,7 @@ def test_undoing_leaves_a_volume_that_another_create_has_found(world: World, mon
     second = threading.Thread(target=world.create, args=(world.alice, "second"), kwargs=VOLUMES)
     waits = world.engine.hang("create_container")
 
-    def refuse(name: str, body: dict, *, platform: str = "") -> str:
+    def refuse(name: str, body: dict, **_: Any) -> str:
         monkeypatch.setattr(world.engine, "create_container", real)
         second.start()
         assert waits.reached.wait(10)

@@ -214,6 +214,7 @@ def test_one_that_lags_behind_is_dropped_and_the_others_are_not(world: World, ev
 def test_a_lost_connection_loses_no_event(world: World, listen) -> None:
     client = listen()
     statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-    assert len(world.sql(statement)) == 1
+    # It listens once somebody wants to hear.
+    wait_for(lambda: len(world.sql(statement)) == 1)
     happen(world, world.alice, "start")
     assert client.next()["Action"] == "start"
