@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import json
 import select
 import socket
@@ -24,14 +23,12 @@ import httptools
 import orjson
 
 from app import metrics
-from app.engine.errors import from_status
-from app.errors import Error, Internal, Unavailable
+from app.engine.http_message import MAX_REFUSAL, Answer, read_body, read_head, refused, request
+from app.errors import Internal, Unavailable
 from app.stream import json_stream
 
 CONNECT_TIMEOUT = 5.0
 MAX_IDLE = 32
-#: The most that is read of an error's body.
-MAX_REFUSAL = 65536
 
 
 @dataclass
@@ -150,12 +147,12 @@ class EngineClient:
         """
         connection = self._take()
         began, outcome = time.monotonic(), "unreachable"
-        answer = _Answer()
+        answer = Answer()
         try:
             if connection.sock is None:
                 connection.connect()
             connection.sock.settimeout(timeout)
-            connection.sock.sendall(_request(method, self._url(path, query), body, headers))
+            connection.sock.sendall(request(method, self._url(path, query), body, headers))
             if meanwhile is not None:
                 meanwhile()
             answer.read(connection.sock)
@@ -174,7 +171,7 @@ class EngineClient:
             connection.close()
         data = bytes(answer.body)
         if answer.status >= 300:
-            raise _refusal(answer.status, data[:MAX_REFUSAL])
+            raise refused(answer.status, data[:MAX_REFUSAL])
         try:
             return orjson.loads(data) if data else None
         except ValueError as error:
@@ -222,7 +219,7 @@ class EngineClient:
         answer = Body(response, self, connection)
         if refusal is not None:
             answer.close()
-            raise _refusal(response.status, refusal)
+            raise refused(response.status, refusal)
         return answer
 
     def raw(
@@ -259,8 +256,8 @@ class EngineClient:
             self._send(connection, method, path, query, body, None, headers, timeout, content, prefix)
             sock = connection.sock
             # http.client would close the socket under us at "Connection: close", so the head is read by hand.
-            status, fields, leftover = _read_head(sock)
-            refusal = _read_body(sock, fields, leftover) if status >= 300 else None
+            status, fields, leftover = read_head(sock)
+            refusal = read_body(sock, fields, leftover) if status >= 300 else None
             outcome = _outcome(status)
         except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
@@ -272,7 +269,7 @@ class EngineClient:
             metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
         if refusal is not None:
             connection.close()
-            raise _refusal(status, refusal)
+            raise refused(status, refusal)
         sock.setblocking(False)
         return RawStream(sock, status, fields, leftover)
 
@@ -340,49 +337,6 @@ class EngineClient:
         return url
 
 
-def _request(method: str, url: str, body: Any, headers: Mapping[str, str] | None) -> bytes:
-    """A whole request with a JSON body, or none."""
-    fields = {"Host": "engine", **(headers or {})}
-    data = b""
-    if body is not None:
-        data = json.dumps(body).encode()
-        fields["Content-Type"] = "application/json"
-    if data or method in ("POST", "PUT"):
-        fields["Content-Length"] = str(len(data))
-    if any("\r" in value or "\n" in value for value in fields.values()):
-        raise ValueError("a header is one line")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + data
-
-
-class _Answer:
-    """A whole answer, read by a parser that needs a tenth of `http.client`'s time."""
-
-    def __init__(self) -> None:
-        self.body = bytearray()
-        self.status = 0
-        #: Whether the connection can be used again.
-        self.keeps = False
-        self._whole = False
-        self._parser = httptools.HttpResponseParser(self)
-
-    def read(self, sock: socket.socket) -> None:
-        """Raises OSError, EOFError, HttpParserError."""
-        while not self._whole:
-            data = sock.recv(65536)
-            if not data:
-                raise EOFError
-            self._parser.feed_data(data)
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status >= 200:
-            self.status, self.keeps, self._whole = status, self._parser.should_keep_alive(), True
-
-
 class _SourceFailed(Exception):
     """Making the request's body failed; the connection to the engine is fine."""
 
@@ -408,43 +362,3 @@ def _readable(sock: socket.socket) -> bool:
 
 def _outcome(status: int) -> str:
     return "ok" if status < 400 else "refused" if status < 500 else "failed"
-
-
-def _refusal(status: int, data: bytes) -> Error:
-    text = data.decode("utf-8", "replace").strip()
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        text = json.loads(text)["message"]
-    return from_status(status, text)
-
-
-def _read_head(sock: socket.socket) -> tuple[int, Message, bytes]:
-    """(status, headers, bytes read behind the head). Raises OSError or ValueError."""
-    data = b""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        block = sock.recv(65536)
-        if not block or len(data) > 65536:
-            raise ValueError("the engine sent no response head")
-        data += block
-    line, _, fields = data[: end + 4].partition(b"\r\n")
-    _, status, *_ = line.split()
-    return int(status), http.client.parse_headers(io.BytesIO(fields)), data[end + 4 :]
-
-
-def _read_body(sock: socket.socket, fields: Message, data: bytes) -> bytes:
-    """The short body behind a head, of which `data` has been read.
-
-    Go cuts bodies over 2 KiB into chunks. An attach that fails after it took the connection just ends it.
-    """
-    if fields.get("Transfer-Encoding") != "chunked":
-        length = int(fields.get("Content-Length") or MAX_REFUSAL)
-        while len(data) < length and (block := sock.recv(65536)):
-            data += block
-        return data[:length]
-    while not data.endswith(b"\r\n0\r\n\r\n") and len(data) < MAX_REFUSAL and (block := sock.recv(65536)):
-        data += block
-    body = b""
-    while data:
-        size, _, rest = data.partition(b"\r\n")
-        length = int(size, 16)
-        body, data = body + rest[:length], rest[length + 2 :]
-    return body

@@ -18,8 +18,8 @@ from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Un
 from app.services.container_endpoints import Endpoints
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
-from app.store import container_names, containers, events
-from app.store.containers import PortTaken
+from app.store import container_names, container_ports, containers, events
+from app.store.container_ports import PortTaken
 from app.store.session import Store, UniqueViolation
 
 LONGEST_STOP = 600
@@ -190,7 +190,7 @@ class ContainerLifecycle:
             with self._store.begin() if wanted else self._store.autocommit() as tx:
                 operation_id = self._intents.open(tx, kind, container)
                 for protocol, host_port, port in wanted:
-                    containers.reserve_port(tx, container.node_id, protocol, host_port, container.id, port)
+                    container_ports.reserve(tx, container.node_id, protocol, host_port, container.id, port)
         except PortTaken as taken:
             raise Internal(
                 f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): "

@@ -13,7 +13,7 @@ from app.domain.label_filter import Filters
 from app.errors import Error
 from app.services.container_lifecycle import ContainerLifecycle
 from app.services.container_queries import ContainerQueries
-from app.store import containers, events
+from app.store import container_lists, events
 from app.store.session import Store
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ class ContainerPrune:
         with self._store.autocommit() as tx:
             chosen = [
                 c
-                for c in containers.list_candidates(tx, account.id)
+                for c in container_lists.candidates(tx, account.id)
                 if c.state in _STOPPED
                 and (until is None or c.created_at < until)
                 and label_filter.passes(c.labels, filters)

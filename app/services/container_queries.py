@@ -17,7 +17,7 @@ from app.engine.fleet import Fleet
 from app.errors import Error, Forbidden, InvalidParameter, NotFound, Unavailable
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.list_cache import ListCache
-from app.store import containers, images, nodes
+from app.store import container_lists, containers, images, nodes
 from app.store.session import Store, Transaction
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class ContainerQueries:
         now = datetime.now(UTC)
         with self._store.autocommit() as tx:
             ancestors = self._ancestors(tx, account, filters["ancestor"]) if "ancestor" in filters else None
-            candidates = containers.list_candidates(
+            candidates = container_lists.candidates(
                 tx, account.id, detailed=bool(container_filter.DETAILED & filters.keys())
             )
         chosen = container_filter.select(candidates, filters, everything=everything, limit=limit, ancestors=ancestors)
@@ -60,11 +60,11 @@ class ContainerQueries:
         with self._store.autocommit() as tx:
 
             def make() -> tuple[bytes, bool]:
-                rows = containers.list_plain(tx, account.id, active_only=active_only, limit=limit)
+                rows = container_lists.plain(tx, account.id, active_only=active_only, limit=limit)
                 now = datetime.now(UTC)
                 return _array([_entry(now, *row) for row in rows]), any(row.started_at for row in rows)
 
-            return self._lists.get((account.id, active_only, limit), containers.stamp(tx, account.id), make)
+            return self._lists.get((account.id, active_only, limit), container_lists.stamp(tx, account.id), make)
 
     def sizes(self, account: Account) -> dict[str, Json]:
         """Container id -> sizes, from the engines; a node that is away has none."""

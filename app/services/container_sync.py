@@ -24,7 +24,7 @@ from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, NotFound, Unavailable
-from app.store import accounts, addresses, container_names, containers, events, operations
+from app.store import accounts, addresses, container_names, container_ports, containers, events, operations
 from app.store import volumes as store_volumes
 from app.store.session import Store, Transaction
 
@@ -141,9 +141,9 @@ class ContainerSync:
                 held |= {(protocol, int(b["HostPort"]), int(port)) for b in bindings or []}
         # In one order everywhere, so that two who want the same ports wait instead of blocking each other.
         for protocol, host_port, port in sorted(held):
-            containers.hold_port(tx, container.node_id, protocol, host_port, container.id, port)
+            container_ports.hold(tx, container.node_id, protocol, host_port, container.id, port)
         if not rests or held or container.spec.get("Ports"):
-            containers.release_ports(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
+            container_ports.release(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
 
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
@@ -162,7 +162,7 @@ class ContainerSync:
                 # Removed behind our back. The tenant learns it, and removes the row himself.
                 if not containers.write_seen(tx, container, **self._lost(container)):
                     return False
-                containers.release_ports(tx, container.id)
+                container_ports.release(tx, container.id)
                 addresses.record(tx, container.id, {})
             if also:
                 also(tx)

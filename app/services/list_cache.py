@@ -1,8 +1,8 @@
 """The rendered container list, kept per worker and account as long as the database says that nothing has changed.
 
 `docker ps` is asked often and answered from rows that seldom change. What has to be read for every answer is a stamp of
-the account's rows (`containers.stamp`); only where it differs are the rows themselves read. A `Status` counts seconds,
-so a list in which something has run is rendered anew after one.
+the account's rows (`container_lists.stamp`); only where it differs are the rows themselves read. A `Status` counts
+seconds, so a list in which something has run is rendered anew after one.
 """
 
 from __future__ import annotations

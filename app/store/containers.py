@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, literal_column, select, text, update
 
 from app.domain.container import Container
-from app.domain.container_filter import Candidate
 from app.domain.container_state import ContainerState
 from app.domain.container_view import Words
 from app.domain.node import Node
@@ -115,14 +114,6 @@ _INSERT = Prepared(
 
 _STATES = Prepared(text("SELECT id, name, image, state FROM containers WHERE id = ANY(:ids)"))
 
-_RELEASE_PORTS = Prepared(
-    text(
-        """
-        DELETE FROM container_ports WHERE container_id = :container AND protocol || '/' || host_port <> ALL(:keep)
-        """
-    )
-)
-
 _KEEP_REMOVING = Prepared(
     text(
         """
@@ -134,28 +125,6 @@ _KEEP_REMOVING = Prepared(
     )
 )
 
-_CANDIDATES = {
-    detailed: Prepared(
-        text(
-            f"""
-            SELECT c.id, c.name, c.state, c.health, c.exit_code, c.image, c.image_id, c.labels, c.created_at,
-                   c.started_at, c.finished_at, c.list_head, c.list_tail{more}
-            FROM containers c
-            WHERE c.account_id = :account AND c.state <> 'creating' AND c.list_head IS NOT NULL
-            ORDER BY c.created_at DESC, c.id
-            """  # noqa: S608
-        )
-    )
-    for detailed, more in (
-        (False, ""),
-        (
-            True,
-            """, c.inspect #> '{NetworkSettings,Networks}', c.inspect #> '{NetworkSettings,Ports}',
-                c.inspect #> '{Config,ExposedPorts}', c.inspect -> 'Mounts'""",
-        ),
-    )
-}
-
 _BEGIN_REMOVAL = Prepared(
     text("UPDATE containers SET state = 'removing', version = version + 1 WHERE id = :id AND state <> 'removing'")
 )
@@ -164,16 +133,6 @@ _REMOVE = Prepared(
     delete(containers)
     .where(containers.c.id == bindparam("id"))
     .returning(containers.c.account_id, containers.c.memory, containers.c.nano_cpus)
-)
-
-# Every write gives a row a new xmin; the sum of hashes is that of the set of rows as they are now.
-_STAMP = Prepared(
-    text(
-        """
-        SELECT count(*), sum(uuid_hash_extended(uuid, xmin::text::bigint))
-        FROM containers WHERE account_id = :account
-        """
-    )
 )
 
 
@@ -306,90 +265,9 @@ def find_name_owner(tx: Transaction, account_id: UUID, name: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-# -- lists -------------------------------------------------------------------------------------------------------
-
-
-def list_plain(tx: Transaction, account_id: UUID, *, active_only: bool, limit: int) -> Sequence[Row]:
-    """(state, started_at, finished_at, exit_code, health, list_head, list_tail), newest first; limit 0 is none."""
-    statement = """
-        SELECT state, started_at, finished_at, exit_code, health, list_head, list_tail FROM containers
-        WHERE account_id = %(account)s AND state <> 'creating' AND list_head IS NOT NULL
-        """
-    if active_only:
-        statement += " AND state IN ('running', 'paused', 'restarting')"
-    statement += " ORDER BY created_at DESC, id"
-    if limit:
-        statement += " LIMIT %(limit)s"
-    # The driver's own statement: a list of thousands spends its time in Python, and nothing here needs composing.
-    return tx.exec_driver_sql(statement, {"account": account_id, "limit": limit}).fetchall()
-
-
-def stamp(tx: Transaction, account_id: UUID) -> object:
-    """A value that is another one after any change of any of the account's rows, in whatever order changes commit."""
-    return _STAMP.row(tx, {"account": account_id})
-
-
-def list_candidates(tx: Transaction, account_id: UUID, *, detailed: bool = True) -> list[Candidate]:
-    """All of the account's containers with what filters ask about, newest first.
-
-    Without `detailed` their networks, ports and mounts are left out: nobody asks about them.
-    """
-    return [Candidate(*row) for row in _CANDIDATES[detailed].rows(tx, {"account": account_id})]
-
-
 def count_by_state(tx: Transaction, account_id: UUID) -> dict[str, int]:
     query = select(containers.c.state, func.count()).where(containers.c.account_id == account_id, _VISIBLE)
     return {row[0]: row[1] for row in tx.execute(query.group_by(containers.c.state))}
-
-
-class PortTaken(Exception):
-    """Another container, of whatever account, has this port of the node."""
-
-    def __init__(self, host_port: int) -> None:
-        super().__init__(host_port)
-        self.host_port = host_port
-
-
-# -- ports -----------------------------------------------------------------------------------------------------
-
-
-def reserve_port(
-    tx: Transaction, node_id: UUID, protocol: str, host_port: int, container_id: str, container_port: int
-) -> None:
-    """Raises PortTaken where another container has the port on this node."""
-    statement = text(
-        """
-        INSERT INTO container_ports (node_id, protocol, host_port, container_id, container_port)
-        VALUES (:node, :protocol, :host, :container, :port)
-        ON CONFLICT ON CONSTRAINT pk_container_ports DO UPDATE SET container_port = excluded.container_port
-        WHERE container_ports.container_id = excluded.container_id
-        """
-    )
-    values = {"node": node_id, "protocol": protocol, "host": host_port, "container": container_id}
-    if tx.execute(statement, {**values, "port": container_port}).rowcount == 0:
-        raise PortTaken(host_port)
-
-
-def hold_port(
-    tx: Transaction, node_id: UUID, protocol: str, host_port: int, container_id: str, container_port: int
-) -> None:
-    """Record what an engine has bound. The engine is right: a row of a container that it no longer runs gives way."""
-    statement = text(
-        """
-        INSERT INTO container_ports (node_id, protocol, host_port, container_id, container_port)
-        VALUES (:node, :protocol, :host, :container, :port)
-        ON CONFLICT ON CONSTRAINT pk_container_ports
-        DO UPDATE SET container_id = excluded.container_id, container_port = excluded.container_port
-        """
-    )
-    values = {"node": node_id, "protocol": protocol, "host": host_port, "container": container_id}
-    tx.execute(statement, {**values, "port": container_port})
-
-
-def release_ports(tx: Transaction, container_id: str, *, keep: Collection[tuple[str, int]] = ()) -> None:
-    """Give back the container's ports but for `keep`, a set of (protocol, host port)."""
-    kept = [f"{protocol}/{host_port}" for protocol, host_port in sorted(keep)]
-    _RELEASE_PORTS.count(tx, {"container": container_id, "keep": kept})
 
 
 def using_images(tx: Transaction, account_id: UUID) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -97,9 +97,7 @@ class Together:
     def rows(self, tx: Transaction, values: Mapping[str, Any]) -> list[list[Row]]:
         """The rows of each query."""
         found = self._prepared.row(tx, values) or ()
-        return [
-            [_read(readers, row) for row in rows or ()] for readers, rows in zip(self._readers, found, strict=True)
-        ]
+        return [[_read(readers, row) for row in rows or ()] for readers, rows in zip(self._readers, found, strict=True)]
 
 
 def _read(readers: Sequence[Callable[[str], Any] | None], row: Sequence[Any]) -> Row:

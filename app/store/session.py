@@ -104,7 +104,7 @@ class Store:
     def autocommit(self) -> Iterator[Transaction]:
         """For reads, and for a write of one statement: each statement is a transaction of its own.
 
-        A transaction costs two more round trips, and for reads it gives nothing: at PostgreSQL's default isolation
+        A transaction costs another round trip, and for reads it gives nothing: at PostgreSQL's default isolation
         every statement sees what is committed when it begins. Raises as `begin` does.
         """
         with self._kinds(), self._engine.connect() as connection:

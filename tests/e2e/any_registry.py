@@ -30,6 +30,8 @@ class AnyRegistry:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.users: dict[str, str] = {}
+        #: What a search finds; None where the registry has no index.
+        self.index: list[dict[str, Any]] | None = None
         #: method and path of all requests.
         self.asked: list[str] = []
         #: path -> what its answer waits for.
@@ -94,6 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, b"", **headers)
         elif parts.path == "/token":
             self._token(parse_qs(parts.query))
+        elif parts.path == "/v1/_ping" and self.here.index is not None:
+            self._answer(200, b"true")
+        elif parts.path == "/v1/search" and self.here.index is not None:
+            self._search(parse_qs(parts.query))
         elif not self._allowed(parts.path):
             scope = re.sub(r"/v2/(.+)/(?:manifests|blobs|tags)/.*", r"repository:\1:pull,push", parts.path)
             scope = f',scope="{scope}"' if scope.startswith("repository") else ""
@@ -125,6 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "UNAUTHORIZED", message="incorrect username or password")
         else:
             self._answer(200, json.dumps({"token": f"token-of-{name}"}).encode())
+
+    def _search(self, query: dict[str, list[str]]) -> None:
+        term, most = query["q"][0], int(query.get("n", ["25"])[0])
+        found = [one for one in self.here.index or [] if term in one["name"]][:most]
+        answer = {"query": term, "num_results": len(found), "page_size": most, "results": found}
+        self._answer(200, json.dumps(answer).encode())
 
     def _allowed(self, path: str) -> bool:
         if not self.here.users:

@@ -49,10 +49,10 @@ def image(marker: str, *tags: str) -> tuple[Files, str]:
     return files, f"sha256:{image_id}"
 
 
-def on_the_engine(stack: Stack, *words: str) -> Result:
+def on_the_engine(stack: Stack, *words: str, cli: str = "20") -> Result:
     """The docker command against the stock engine."""
     done = subprocess.run(
-        [*stack.command(cli="20"), "-H", stack.engine.url, *words],
+        [*stack.command(cli=cli), "-H", stack.engine.url, *words],
         capture_output=True,
         timeout=60,
         check=False,

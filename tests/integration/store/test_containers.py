@@ -6,8 +6,8 @@ import psycopg2
 import pytest
 
 from app.errors import NotFound
-from app.store import containers, nodes, volumes
-from app.store.containers import PortTaken
+from app.store import container_ports, containers, nodes, volumes
+from app.store.container_ports import PortTaken
 from tests.integration.world import NODE, World
 
 
@@ -50,22 +50,22 @@ def test_ports(world: World) -> None:
     first, second = world.create(world.alice, "first"), world.create(world.bob, "second")
     node = world.node.id
     with world.store.begin() as tx:
-        containers.reserve_port(tx, node, "tcp", 80, first, 8080)
-        containers.reserve_port(tx, node, "tcp", 80, first, 8080)
-        containers.reserve_port(tx, node, "tcp", 81, first, 8081)
-        containers.reserve_port(tx, node, "udp", 80, second, 53)
+        container_ports.reserve(tx, node, "tcp", 80, first, 8080)
+        container_ports.reserve(tx, node, "tcp", 80, first, 8080)
+        container_ports.reserve(tx, node, "tcp", 81, first, 8081)
+        container_ports.reserve(tx, node, "udp", 80, second, 53)
     with pytest.raises(PortTaken) as taken, world.store.begin() as tx:
-        containers.reserve_port(tx, node, "tcp", 82, second, 1)
-        containers.reserve_port(tx, node, "tcp", 80, second, 1)
+        container_ports.reserve(tx, node, "tcp", 82, second, 1)
+        container_ports.reserve(tx, node, "tcp", 80, second, 1)
     assert taken.value.host_port == 80
     assert world.ports() == [("tcp", 80, first), ("tcp", 81, first), ("udp", 80, second)]
     with world.store.begin() as tx:
-        containers.release_ports(tx, first, keep={("tcp", 81)})
-        containers.release_ports(tx, first, keep={("udp", 80), ("tcp", 81)})
+        container_ports.release(tx, first, keep={("tcp", 81)})
+        container_ports.release(tx, first, keep={("udp", 80), ("tcp", 81)})
     assert world.ports() == [("tcp", 81, first), ("udp", 80, second)]
     with world.store.begin() as tx:
-        containers.hold_port(tx, node, "tcp", 81, second, 1)
-        containers.release_ports(tx, first)
+        container_ports.hold(tx, node, "tcp", 81, second, 1)
+        container_ports.release(tx, first)
     assert world.ports() == [("tcp", 81, second), ("udp", 80, second)]
 
 
@@ -73,8 +73,8 @@ def test_a_port_is_of_a_node(world: World) -> None:
     container_id = world.create(world.alice, "web")
     with world.store.begin() as tx:
         other = nodes.add(tx, name="n2", url="unix:///n2", **{**NODE, "engine_id": "TWO"})
-        containers.reserve_port(tx, world.node.id, "tcp", 80, container_id, 80)
-        containers.reserve_port(tx, other, "tcp", 80, container_id, 80)
+        container_ports.reserve(tx, world.node.id, "tcp", 80, container_id, 80)
+        container_ports.reserve(tx, other, "tcp", 80, container_id, 80)
     assert len(world.ports()) == 2
 
 

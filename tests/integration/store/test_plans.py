@@ -29,7 +29,7 @@ from app.domain.network import Network
 from app.domain.operation import OperationKind, OperationState
 from app.errors import Error
 from app.store import containers, networks, volumes
-from app.store.containers import PortTaken
+from app.store.container_ports import PortTaken
 from app.store.session import Store, UniqueViolation
 from app.store.tables import metadata
 from app.store.views import VIEWS
