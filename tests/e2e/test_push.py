@@ -1,4 +1,4 @@
-"""`docker push`, `docker login` and `docker search`: registries with a password, with tokens, and open ones."""
+"""`docker push`, and what `docker manifest` asks of a registry."""
 
 from __future__ import annotations
 
@@ -74,59 +74,3 @@ def test_the_wire(stack: Stack, registry: Registry) -> None:
     assert found["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
     gone = ask(stack, "alice", "GET", f"/v1.44/distribution/{registry.host}/app/wire:none/json")
     assert (gone.status, message(gone)) == (404, "manifest unknown: manifest unknown")
-
-
-def login(stack: Stack, account: str, host: str, user: str, password: str, cli: str) -> str:
-    words = ("login", "-u", user, "--password-stdin", host)
-    done = stack.docker(account, *words, input=password.encode(), cli=cli, check=False)
-    return done.text if done.code == 0 else done.said
-
-
-def test_a_registry_with_a_password(stack: Stack, locked_registry: Registry, cli: str) -> None:
-    host = locked_registry.host
-    assert "401 Unauthorized" in login(stack, "alice", host, "joe", "wrong", cli)
-    assert "Login Succeeded" in login(stack, "alice", host, "joe", "secret", cli)
-    name = f"{host}/app/locked{cli}:1"
-    stack.docker("alice", "tag", "busybox", name)
-    assert "digest: sha256:" in stack.docker("alice", "push", name, cli=cli).text
-    assert "Status: " in stack.docker("alice", "pull", name, cli=cli).text
-    stack.docker("alice", "logout", host, cli=cli)
-    done = stack.docker("alice", "pull", name, cli=cli, check=False)
-    assert done.said.strip() == (
-        f'Error response from daemon: Head "http://{host}/v2/app/locked{cli}/manifests/1": no basic auth credentials'
-    )
-
-
-def test_a_registry_with_tokens(stack: Stack, any_registry: AnyRegistry, cli: str) -> None:
-    any_registry.users = {"joe": "secret", "eve": "secret"}
-    host = any_registry.host
-    assert "incorrect username or password" in login(stack, "alice", host, "joe", "wrong", cli)
-    assert "Login Succeeded" in login(stack, "alice", host, "joe", "secret", cli)
-    files, image_id = image(f"token {cli}", f"{host}/joe/app:1")
-    stack.docker("alice", "load", "-q", input=pack(files))
-    assert "digest: sha256:" in stack.docker("alice", "push", f"{host}/joe/app:1", cli=cli).text
-    stack.docker("alice", "rmi", f"{host}/joe/app:1")
-    stack.docker("alice", "pull", "-q", f"{host}/joe/app:1", cli=cli)
-    assert stack.docker("alice", "images", "-q", "--no-trunc", f"{host}/joe/app").text.strip() == image_id
-    any_registry.image("eve/app", "1", [busybox.files({"a": cli.encode()})])
-    with Unchanged(stack):
-        done = stack.docker("alice", "pull", f"{host}/eve/app:1", cli=cli, check=False)
-    assert done.code == 1 and "unauthorized" in done.said
-    stack.docker("alice", "logout", host, cli=cli)
-    with Unchanged(stack):
-        assert stack.docker("alice", "pull", f"{host}/joe/app:1", cli=cli, check=False).code == 1
-
-
-def test_logins_elsewhere(stack: Stack) -> None:
-    for address, status in (("10.1.2.3", 403), ("http://127.0.0.1:1/", 403), ("https://BAD host", 400)):
-        body = {"username": "u", "password": "p", "serveraddress": address}
-        response = ask(stack, "alice", "POST", "/v1.44/auth", body)
-        assert response.status == status, response.body
-
-
-def test_search(stack: Stack, any_registry: AnyRegistry, cli: str) -> None:
-    """The tests' registry has no index, as a stock engine finds too."""
-    term = f"{any_registry.host}/app"
-    ours, stock = stack.docker("alice", "search", term, cli=cli, check=False), on_the_engine(stack, "search", term)
-    assert (ours.code, ours.said) == (stock.code, stock.said)
-    assert any(asked.startswith("GET /v1/search") for asked in any_registry.asked)

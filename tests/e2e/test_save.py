@@ -1,13 +1,11 @@
-"""`docker save` and `docker import`."""
+"""`docker save`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests import busybox
 from tests.e2e.images import files_of, image, on_the_engine, pack
 from tests.e2e.stack import Stack
 
@@ -56,22 +54,3 @@ def test_nobody_elses(stack: Stack, cli: str) -> None:
     for name in ("app:mine", image_id, image_id[7:19], "app"):
         done = stack.docker("bob", "save", "busybox", name, cli=cli, check=False)
         assert done.code == 1 and done.said.strip() == f"Error response from daemon: No such image: {name}"
-
-
-def test_import(stack: Stack, tmp_path: Path, cli: str) -> None:
-    (tmp_path / "root.tar").write_bytes(busybox.layer())
-    words = ("-m", "hello", "-c", 'CMD ["echo", "imported"]', "-c", "ENV A=b", str(tmp_path / "root.tar"))
-    image_id = stack.docker("alice", "import", *words, "imp:1", cli=cli).text.strip()
-    shown = json.loads(stack.docker("alice", "image", "inspect", "imp:1").text)[0]
-    assert (shown["Id"], shown["Comment"], shown["Config"]["Env"]) == (image_id, "hello", ["A=b"])
-    assert stack.docker("alice", "run", "--rm", "imp:1").text == "imported\n"
-    assert "imp" not in stack.docker("bob", "images").text
-    piped = stack.docker("alice", "import", "-", input=busybox.files({"a": b"b"}), cli=cli).text.strip()
-    assert stack.docker("alice", "images", "-q", "--no-trunc", "-f", "dangling=true").text.strip() == piped
-    for bad, words_of_it in (
-        (("http://169.254.169.254/x", "imp:2"), "importing from a URL is not available here"),
-        (("-c", "RUN x", str(tmp_path / "root.tar"), "imp:2"), "run is not a valid change command"),
-        ((str(tmp_path / "root.tar"), "IMP"), "lowercase"),
-    ):
-        done = stack.docker("alice", "import", *bad, cli=cli, check=False)
-        assert done.code == 1 and words_of_it in done.said

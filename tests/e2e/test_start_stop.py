@@ -1,4 +1,4 @@
-"""`docker start`, `stop`, `restart` and `kill`."""
+"""`docker start` and `docker stop`."""
 
 from __future__ import annotations
 
@@ -73,36 +73,6 @@ def test_stop_signal_and_timeout_of_the_container(stack: Stack, alice: str) -> N
     assert time.monotonic() - began < 6
 
 
-def test_restart(stack: Stack, alice: str, cli: str) -> None:
-    stack.docker(alice, "run", "-d", "--name", "box", *POLITE)
-    before = state(stack, "box")
-    assert stack.docker(alice, "restart", "-t", "3", "box", cli=cli).text == "box\n"
-    after = state(stack, "box")
-    assert after["Running"] and after["StartedAt"] > before["StartedAt"] and after["Pid"] != before["Pid"]
-    stack.docker(alice, "stop", "box")
-    stack.docker(alice, "restart", "box", cli=cli)
-    assert state(stack, "box")["Running"], "a stopped one is started"
-
-
-def test_kill(stack: Stack, alice: str, cli: str) -> None:
-    stack.docker(alice, "run", "-d", "--name", "box", *POLITE)
-    stack.docker(alice, "kill", "--signal", "HUP", "box", cli=cli)
-    wait_until(lambda: "hup" in stack.docker(alice, "logs", "box").text, "the trap")
-    assert state(stack, "box")["Running"]
-    assert stack.docker(alice, "kill", "box", cli=cli).text == "box\n"
-    assert state(stack, "box")["ExitCode"] == 137
-    with Unchanged(stack):
-        done = stack.docker(alice, "kill", "box", cli=cli, check=False)
-    assert done.code == 1 and "Cannot kill container: box: Container" in done.said and "is not running" in done.said
-
-
-@pytest.mark.parametrize("signal", ["9", "SIGKILL", "kill", "Kill"])
-def test_signals_are_named_in_any_way(stack: Stack, alice: str, signal: str) -> None:
-    stack.docker(alice, "run", "-d", "--name", "box", *POLITE)
-    stack.docker(alice, "kill", "-s", signal, "box")
-    assert state(stack, "box")["ExitCode"] == 137
-
-
 def test_not_modified(stack: Stack, alice: str) -> None:
     stack.docker(alice, "run", "-d", "--name", "up", *POLITE)
     stack.docker(alice, "create", "--name", "new", *POLITE)
@@ -125,17 +95,6 @@ def test_a_container_that_cannot_start(stack: Stack, alice: str, cli: str) -> No
     assert denied.code == 126
     nowhere = stack.docker(alice, "run", "--rm", "-w", "/bin/busybox", "busybox", "true", cli=cli, check=False)
     assert nowhere.code in (125, 126, 127) and "not a directory" in nowhere.said
-
-
-def test_restart_policy_restarts(stack: Stack, alice: str) -> None:
-    stack.docker(alice, "run", "-d", "--name", "loop", "--restart", "on-failure:2", "busybox", "false")
-
-    def given_up() -> bool:
-        return state(stack, "loop")["Status"] == "exited"
-
-    wait_until(given_up, "the last try", timeout=15)
-    assert stack.docker(alice, "inspect", "-f", "{{.RestartCount}}", "loop").text.strip() == "2"
-    wait_until(lambda: listed(stack, "loop").startswith("Exited (1)"), "the list")
 
 
 def test_the_list_follows_what_happens_by_itself(stack: Stack, alice: str) -> None:
@@ -184,11 +143,6 @@ BAD = [
     ("POST", "stop?t=abc", None, 400, 'strconv.Atoi: parsing "abc": invalid syntax'),
     ("POST", "stop?t=99999999999", None, 400, "stop timeout"),
     ("POST", "stop?signal=BOGUS", None, 400, "Invalid signal: BOGUS"),
-    ("POST", "restart?t=-5", None, 400, "stop timeout"),
-    ("POST", "kill?signal=BOGUS", None, 400, "Invalid signal: BOGUS"),
-    ("POST", "kill?signal=0", None, 400, "Invalid signal: 0"),
-    ("POST", "kill?signal=65", None, 400, "Invalid signal: 65"),
-    ("POST", "kill?signal=9&signal=15", None, 400, "more than once"),
 ]
 
 
