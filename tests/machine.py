@@ -210,7 +210,7 @@ def private_engine(*options: str) -> Iterator[Engine]:
     script = 'mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && exec dockerd "$@"'
     with folder("dockerd") as home:
         own: list[str | Path] = ["--data-root", home / "data", "--exec-root", home / "exec", "--pidfile", home / "pid"]
-        own += ["-H", f"unix://{home}/docker.sock", "--config-file", home / "daemon.json", "--bip", "10.198.255.1/24"]
+        own += ["-H", f"unix://{home}/docker.sock", "--config-file", home / "daemon.json", "--bip", "10.198.252.1/22"]
         own += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{home.name}", *options]
         (home / "daemon.json").write_text("{}")
         log = home / "log"

@@ -63,6 +63,8 @@ class _Listener:
     until: int
     shown: Shown
     sock: socket.socket
+    #: The id of the event behind which it is told; what was before is its history.
+    after: int = 0
 
 
 class Events:
@@ -96,29 +98,38 @@ class Events:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         listener = _Listener(account.id, filters, last, shown, ours)
         goes_on = last > time.time_ns()
+        # Where nothing more comes, nothing that is stored already may wait for the reader's cursor.
+        up_to = FOREVER
         try:
-            with self._lock:
-                if self._cursor is None:
-                    with self._store.autocommit() as tx:
-                        self._cursor = events.last_id(tx)
-                cursor = self._cursor
-                self._listeners.add(listener)
+            if goes_on:
+                up_to = self._enter(listener)
             history = []
             if since is not None or until is not None:
                 with self._store.autocommit() as tx:
-                    # Where nothing more comes, nothing that is stored already may wait for the reader's cursor.
-                    history = events.list_between(tx, account.id, since or 0, last, cursor if goes_on else FOREVER)
+                    history = events.list_between(tx, account.id, since or 0, last, up_to)
         except BaseException:
             self._drop(listener)
             theirs.close()
+            # A cursor that nobody needs any more would be old when the next one comes.
+            os.eventfd_write(self._wake, 1)
             raise
         past = b"".join(_chunk(event, shown) for event in history if domain_event.passes(event, filters))
         if goes_on:
             os.eventfd_write(self._wake, 1)
         else:
-            self._drop(listener)
+            ours.close()
             past += _LAST_CHUNK
         return OpenEvents(theirs, past)
+
+    def _enter(self, listener: _Listener) -> int:
+        """From now on it is told what comes behind the event of the id that this returns."""
+        with self._lock:
+            if self._cursor is None or not self._listeners:
+                with self._store.autocommit() as tx:
+                    self._cursor = events.last_id(tx)
+            listener.after = self._cursor
+            self._listeners.add(listener)
+            return listener.after
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -174,6 +185,7 @@ class Events:
                 for listener in listeners:
                     if (
                         listener.account_id == event.account_id
+                        and event.id > listener.after
                         and event.time_nano <= listener.until
                         and domain_event.passes(event, listener.filters)
                     ):

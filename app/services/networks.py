@@ -16,6 +16,7 @@ from app.domain.account import Account
 from app.domain.network import DEFAULT, Network, engine_body
 from app.domain.node import Node
 from app.domain.operation import OperationKind, OperationState
+from app.engine.engine import Engine
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
 from app.services.process import Process
@@ -27,6 +28,8 @@ PREFIX = 24
 #: Of default networks, where each container has an address from `create` on: room for a thousand of them.
 DEFAULT_PREFIX = 22
 WAIT_SECONDS = 40.0
+#: How often, 50 ms apart, one looks for a network whose addresses are taken.
+MADE_LOOKS = 10
 
 
 class Networks:
@@ -108,8 +111,7 @@ class Networks:
                 return network
             except (Conflict, Forbidden, InvalidParameter, Internal) as error:
                 if network.chosen or network.ready:
-                    if engine.find_network(network.engine_name):
-                        # Another one has made it again meanwhile.
+                    if "overlap" in error.message and self._is_made(engine, network):
                         return network
                     raise Conflict(error.message) from error
                 if "overlap" not in error.message:
@@ -125,6 +127,15 @@ class Networks:
                 raise Unavailable("the account's network could not be made", retry_after=5)
             network = moved
         raise Unavailable("the data center has no free subnet", retry_after=60)
+
+    @staticmethod
+    def _is_made(engine: Engine, network: Network) -> bool:
+        """Whether another one has made it meanwhile: an engine gives its addresses away before it shows it."""
+        for _ in range(MADE_LOOKS):
+            if engine.find_network(network.engine_name):
+                return True
+            time.sleep(0.05)
+        return False
 
     def restore(self, network_uuid: UUID, node: Node) -> None:
         """The engine has lost the network: it is made again, unless that is how its removal goes. Raises Unavailable.

@@ -51,7 +51,7 @@ def test_addresses(stack: Stack, two: None) -> None:
     assert not ipaddress.ip_network(subnets["alice"]).overlaps(ipaddress.ip_network(subnets["bob"]))
     for account in ("alice", "bob"):
         subnet = ipaddress.ip_network(subnets[account])
-        assert subnet.subnet_of(pool) and subnet.prefixlen == 24  # type: ignore[arg-type]
+        assert subnet.subnet_of(pool) and subnet.prefixlen == 22  # type: ignore[arg-type]
         assert ipaddress.ip_address(address(stack, account, "web")) in subnet
     own = inside(stack, "ip -4 -o addr show eth0").text
     assert address(stack, "alice", "client") in own

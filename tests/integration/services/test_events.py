@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.account import Account
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, Unavailable
 from app.services import events as module
 from app.services.events import Events, OpenEvents
 from app.store import events as store
@@ -95,6 +95,28 @@ def test_what_comes_after_one_has_asked(world: World, listen) -> None:
     assert (message["Action"], message["Actor"]["Attributes"]["exitCode"]) == ("start", "1")
     with pytest.raises(TimeoutError):
         client.next(0.05)
+
+
+def test_who_asks_later_is_told_nothing_of_before(
+    world: World, events: Events, listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor after somebody who asked for the past alone, or who could not be answered."""
+    assert listen(since=1, until=time.time_ns()).all() == []
+    happen(world, world.alice, "create")
+    client = listen()
+    happen(world, world.alice, "start")
+    assert client.next()["Action"] == "start"
+    client.close()
+    # That it is gone is noticed when something happens.
+    wait_for(lambda: happen(world, world.alice) and events._cursor is None)
+
+    def away(*_: object) -> None:
+        raise Unavailable("no database")
+
+    with monkeypatch.context() as patched, pytest.raises(Unavailable):
+        patched.setattr(store, "list_between", away)
+        listen(since=1)
+    wait_for(lambda: events._cursor is None, timeout=1)
 
 
 def test_each_account_its_own(world: World, listen) -> None:
