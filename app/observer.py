@@ -73,7 +73,8 @@ class NodeFollower:
                     node = nodes.get(tx, self._node_id)
                 self._follow(node)
             except Error as error:
-                self._note_down(error)
+                if not self._stop.is_set():
+                    self._note_down(error)
             except Exception:
                 log.exception("the follower of a node failed")
             self._stop.wait(1.0)
@@ -162,7 +163,8 @@ class Observer:
 
     def run(self) -> None:
         """Until `stop`: the recovery of operations and the end of old history; beside it signs of life and leases."""
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        beat = threading.Thread(target=self._beat, name="beat", daemon=True)
+        beat.start()
         forgot = 0.0
         while not self._stopping.is_set():
             try:
@@ -175,8 +177,12 @@ class Observer:
             except Exception:
                 log.exception("the observer's round failed")
             self._stopping.wait(BEAT_SECONDS)
+        # It must not take them again.
+        beat.join(BEAT_SECONDS)
         for follower in self._followers.values():
             follower.stop()
+        with contextlib.suppress(Error), self._core.store.autocommit() as tx:
+            nodes.end_leases(tx, self._core.process.id)
 
     def _forget(self) -> None:
         while not self._stopping.is_set():

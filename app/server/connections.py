@@ -19,7 +19,7 @@ LINGER_SECONDS = 3.0
 
 
 class Connections:
-    """For the main loop alone."""
+    """For the main loop alone; only `count` may be asked from a thread."""
 
     def __init__(self, poller: selectors.BaseSelector, idle_seconds: float) -> None:
         self._poller = poller

@@ -172,8 +172,10 @@ class Endpoints:
             left = [link for link in links if link[1] != alias]
             if left == links:
                 raise NotFound(f"No such container: {word}")
+            targets = {target for target, _ in links}
+            container_names.lock(tx, account.id, container.id, targets)
             endpoints.set_links(tx, container.id, left)
-            container_names.renew_links(tx, account.id, container.id, {target for target, _ in links})
+            container_names.renew_links(tx, account.id, container.id, targets)
         return container.id
 
     def check_links(self, account: Account, container: Container) -> None:

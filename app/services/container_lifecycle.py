@@ -96,10 +96,13 @@ class ContainerLifecycle:
         if container.name == new_name:
             raise InvalidParameter("Renaming a container with the same name as its current name")
         try:
+            targets = {target for target, _ in container.spec.get("Links") or []}
             with self._store.begin() as tx:
+                if targets:
+                    container_names.lock(tx, account.id, container.id, targets)
                 containers.rename(tx, container, new_name)
-                if links := container.spec.get("Links"):
-                    container_names.renew_links(tx, account.id, container.id, {target for target, _ in links})
+                if targets:
+                    container_names.renew_links(tx, account.id, container.id, targets)
                 operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
                 about = {"image": container.image, "name": new_name, "oldName": f"/{container.name}"}
                 about = _labels(container) | about

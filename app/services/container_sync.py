@@ -72,9 +72,10 @@ class ContainerSync:
             with self._store.begin() as tx:
                 if not containers.write_seen(tx, container, **values):
                     continue
-                self._write_attachments(tx, container, seen)
                 if also:
                     also(tx)
+                # Last, for it may tell of new volumes: the lock of the events, which all share, comes after others.
+                self._write_attachments(tx, container, seen)
                 if container.state is ContainerState.REMOVING:
                     containers.keep_removing(tx, container_id)
                     return containers.find_by_id(tx, container_id)
@@ -122,9 +123,6 @@ class ContainerSync:
 
     @staticmethod
     def _write_attachments(tx: Transaction, container: Container, seen: dict[str, Any]) -> None:
-        for mount in seen.get("Mounts") or []:
-            if mount["Type"] == "volume":
-                _record_volume(tx, container, mount["Destination"], mount["Name"])
         joined = {
             UUID(name[2:]): (endpoint.get("IPAddress") or "", endpoint.get("MacAddress") or "")
             for name, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items()
@@ -144,6 +142,9 @@ class ContainerSync:
             container_ports.hold(tx, container.node_id, protocol, host_port, container.id, port)
         if not rests or held or container.spec.get("Ports"):
             container_ports.release(tx, container.id, keep={(protocol, host_port) for protocol, host_port, _ in held})
+        for mount in seen.get("Mounts") or []:
+            if mount["Type"] == "volume":
+                _record_volume(tx, container, mount["Destination"], mount["Name"])
 
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
@@ -182,12 +183,15 @@ def forget(tx: Transaction, container: Container, *, volumes: bool) -> None:
     """The container is gone from its engine: its row, quota and ports go, and its anonymous volumes where wanted."""
     accounts.lock(tx, container.account_id)
     unused = store_volumes.anonymous_of(tx, container.id) if volumes else []
+    targets = {target for target, _ in container.spec.get("Links") or []}
+    if targets:
+        container_names.lock(tx, container.account_id, container.id, targets)
     removed = containers.remove(tx, container.id)
     if removed is None:
         return
     accounts.release(tx, *removed)
-    if links := container.spec.get("Links"):
-        container_names.renew_links(tx, container.account_id, container.id, {target for target, _ in links})
+    if targets:
+        container_names.renew_links(tx, container.account_id, container.id, targets)
     for volume in unused:
         store_volumes.end_removal(tx, volume.id)
         events.append(tx, event.ours(container.account_id, "volume", "destroy", volume.name, {"driver": "local"}))

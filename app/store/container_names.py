@@ -5,7 +5,8 @@ the entries that this concerns. The row's `spec` keeps the same for whoever make
 name that the container was made from means another image or nothing by now, and in `LinkedAs` what the containers that
 link to it call it, by their ids.
 
-The rows are locked in the order of their ids, and before any event is appended: that lock comes last.
+The rows are locked in the order of their ids, and before any event is appended: that lock comes last. Who changes a
+container with links, or removes it, says so first (`lock`).
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ def find_linked(tx: Transaction, account_id: UUID, name: str, alias: str) -> str
     query = text("SELECT spec -> 'Links' FROM containers WHERE account_id = :account AND name = :name")
     links = tx.execute(query, {"account": account_id, "name": name}).scalar_one_or_none()
     return next((target for target, known in links or [] if known == alias), None)
+
+
+def lock(tx: Transaction, account_id: UUID, container_id: str, targets: Iterable[str]) -> None:
+    """The rows of a container and of those that it links to, ahead of its own change and of `renew_links`."""
+    query = text("SELECT FROM containers WHERE account_id = :account AND id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+    tx.execute(query, {"account": account_id, "ids": [container_id, *targets]})
 
 
 def renew_links(tx: Transaction, account_id: UUID, container_id: str, targets: Iterable[str]) -> None:

@@ -115,3 +115,9 @@ def lease(tx: Transaction, node_id: UUID, process_id: UUID, seconds: int) -> boo
         )
     )
     return tx.execute(statement).rowcount == 1
+
+
+def end_leases(tx: Transaction, process_id: UUID) -> None:
+    """Others may follow its nodes from now on."""
+    mine = nodes.c.lease_process_id == process_id
+    tx.execute(update(nodes).where(mine).values(lease_process_id=None, lease_until=None))

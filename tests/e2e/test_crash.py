@@ -13,7 +13,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,11 +210,31 @@ def test_observer_killed_while_containers_come_and_go(stack: Stack, alice: str) 
     assert states == {"stays": "running", "ends": "exited"}
 
 
-@pytest.mark.timeout(180)
-def test_both_killed_during_create_and_remove(stack: Stack, alice: str) -> None:
+def one_of_each(stack: Stack) -> list[Callable[[], Any]]:
+    """A create, a start and a remove."""
     stack.docker("alice", "run", "-d", "--name", "old", "busybox", "sleep", "300")
-    gunicorn, observer = stack.pid("gunicorn"), stack.pid("observer")
-    calls = Background(create(stack, "new"), act(stack, "DELETE", "old?force=1"))
+    stack.docker("alice", "create", "--name", "idle", "busybox", "sleep", "300")
+    return [create(stack, "new"), act(stack, "POST", "idle/start"), act(stack, "DELETE", "old?force=1")]
+
+
+@pytest.mark.timeout(180)
+def test_observer_killed_during_create_start_and_remove(stack: Stack, alice: str) -> None:
+    """Who asked is answered; the observer that comes back neither undoes nor repeats what is under way."""
+    calls, observer = one_of_each(stack), stack.pid("observer")
+    with ThreadPoolExecutor(len(calls)) as pool:
+        answers = [pool.submit(call) for call in calls]
+        time.sleep(random.uniform(0, 0.15))
+        kill_tree(observer)
+    assert [answer.result().status for answer in answers] == [201, 204, 204]
+    settle(stack)
+    states = stack.docker("alice", "ps", "-a", "--format", "{{.Names}} {{.State}}").text.splitlines()
+    assert sorted(states) == ["idle running", "new created"]
+
+
+@pytest.mark.timeout(180)
+def test_both_killed_during_create_start_and_remove(stack: Stack, alice: str) -> None:
+    made, gunicorn, observer = one_of_each(stack), stack.pid("gunicorn"), stack.pid("observer")
+    calls = Background(*made)
     time.sleep(random.uniform(0, 0.15))
     for pid in (observer, gunicorn):
         kill_tree(pid)

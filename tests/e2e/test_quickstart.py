@@ -238,6 +238,23 @@ class _old_engine:
         self._process.wait(5)
 
 
+def test_without_apt_what_is_missing_is_named() -> None:
+    """On a machine that has all but one program, and nothing to install it with."""
+    with folder("quickstart") as parent:
+        programs = parent / "programs"
+        programs.mkdir()
+        for path in Path("/usr/bin").iterdir():
+            if path.name != "xz" and not path.name.startswith("apt"):
+                (programs / path.name).symlink_to(path)
+        home = parent / "home"
+        words = ["up", "--home", str(home), "--address", ADDRESS, "--port", str(free_port()), "--engine", "private"]
+        done = quickstart(*words, env={"PATH": str(programs)}, timeout=60)
+        assert done.code == 1
+        assert "there is no apt-get to install them: xz-utils" in done.said
+        assert quickstart("down", "--home", str(home)).code == 0
+        assert not home.exists()
+
+
 def test_an_ordinary_user_is_told_to_be_root() -> None:
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-s", "up"],

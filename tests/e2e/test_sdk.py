@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 from docker.types import Healthcheck, LogConfig, Mount, Ulimit
 
@@ -33,11 +34,13 @@ def other(stack: Stack, bob: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[d
     yield from sdk(stack, bob, monkeypatch)
 
 
-def sdk(stack: Stack, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.DockerClient]:
+def sdk(
+    stack: Stack, account: str, monkeypatch: pytest.MonkeyPatch, version: str | None = None
+) -> Iterator[docker.DockerClient]:
     # What a machine trusts for its own sake would count for more than the certificate folder.
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    client = docker.from_env(environment=stack.env(account))
+    client = docker.from_env(environment=stack.env(account), version=version)
     yield client
     client.close()
     del client
@@ -223,3 +226,25 @@ def test_events(client: docker.DockerClient) -> None:
         "die",
         "destroy",
     ]
+
+
+def test_the_oldest_version_that_it_speaks(stack: Stack, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for client in sdk(stack, alice, monkeypatch, MINIMUM_DOCKER_API_VERSION):
+        began = int(time.time())
+        assert client.containers.run("busybox", "echo hello", remove=True) == b"hello\n"
+        container = client.containers.run("busybox", "sleep 600", name="oldest", detach=True, volumes=["/data"])
+        assert container.exec_run("sh -c 'echo out; echo err >&2'", demux=True).output == (b"out\n", b"err\n")
+        (mount,) = container.attrs["Mounts"]
+        assert mount["Destination"] == "/data" and "Type" not in mount
+        assert next(container.stats(decode=True))["memory_stats"]["limit"] == 1 << 30
+        network = client.networks.create("sdk-oldest")
+        network.connect(container, aliases=["old"])
+        network.reload()
+        assert [one.name for one in network.containers] == ["oldest"]
+        network.disconnect(container)
+        network.remove()
+        container.kill()
+        assert container.wait(timeout=20)["StatusCode"] == 137
+        container.remove(v=True)
+        told = list(client.events(since=began, until=int(time.time()) + 2, decode=True))
+        assert [e["status"] for e in told if e.get("id") == container.id][-1] == "destroy"

@@ -168,6 +168,22 @@ def test_two_observers_share_the_nodes(world: World, follows: Observer) -> None:
     assert other._followers == {}
 
 
+def test_one_that_stops_leaves_its_nodes_to_others_at_once(world: World, follows: Observer) -> None:
+    follows.stop()
+    wait_for(lambda: world.sql("SELECT lease_until FROM nodes") == [(None,)], timeout=5)
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("node-")])
+    assert world.sql("SELECT state FROM nodes") == [("up",)]
+    second = Observer(Member(world.store, world.fleet, world.settings, "observer").core)
+    thread = threading.Thread(target=second.run)
+    thread.start()
+    try:
+        world.run(world.alice, "web")
+        wait_for(lambda: actions(world) == ["create", "start"], timeout=5)
+    finally:
+        second.stop()
+        thread.join(10)
+
+
 def test_abandoned_operations_are_ended(world: World, follows: Observer) -> None:
     container_id = world.create(world.alice, "web")
     world.engine.fail("start_container", Unavailable("lost"), after=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import falcon
 
 from app.api import params, versions
@@ -9,6 +11,7 @@ from app.api.body import answer, answer_ready, read_json, upgraded
 from app.api.share import Share
 from app.domain import signals
 from app.domain.policy import Rules, decide_create
+from app.domain.policy.values import wrong_type
 from app.errors import InvalidParameter
 from app.services.container_create import ContainerCreate
 from app.services.container_io import ContainerIo
@@ -82,13 +85,21 @@ class ContainerActions:
 
     def on_start(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         chunked = "chunked" in (req.get_header("Transfer-Encoding") or "").lower()
-        versions.check_start_body(req.context.api_version, None if chunked else req.content_length or 0)
+        length = None if chunked else req.content_length or 0
+        if versions.check_start_body(req.context.api_version, length):
+            self._check_host_config(read_json(req))
         query, _ = upgraded(req)
         if params.one(query, "checkpoint") or params.one(query, "checkpoint-dir"):
             raise InvalidParameter("checkpoints are not available here")
         params.detach_keys(query)
         self._lifecycle.start(req.context.account, name)
         resp.status = 204
+
+    @staticmethod
+    def _check_host_config(body: Any) -> None:
+        """It counts for nothing, but what is no HostConfig is a mistake that its sender should hear of."""
+        if body is not None and not isinstance(body, dict):
+            wrong_type("body", body, "object")
 
     def on_stop(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)

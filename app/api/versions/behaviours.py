@@ -59,15 +59,17 @@ def stream_media_type(version: ApiVersion, operation: str, tty: bool, upgraded: 
     return RAW_STREAM
 
 
-def check_start_body(version: ApiVersion, content_length: int | None) -> None:
-    """Raises InvalidParameter when a start request must not have the body that it has.
+def check_start_body(version: ApiVersion, content_length: int | None) -> bool:
+    """Whether a start request has a body. Raises InvalidParameter when it must not have one.
 
     Below 1.24 a HostConfig is accepted there. `content_length` is None for a chunked body, whose length is unknown.
     """
-    if version >= (1, 24) and (content_length is None or content_length > _NO_START_BODY):
+    has_one = content_length is None or content_length > _NO_START_BODY
+    if has_one and version >= (1, 24):
         raise InvalidParameter(
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
         )
+    return has_one
 
 
 def exec_start_checks_content_type(version: ApiVersion) -> bool:

@@ -139,6 +139,7 @@ ELSEWHERE = {
     "Network": "tests/e2e/test_network.py",
     "`--link`": "tests/e2e/test_link.py",
     "`network connect`": "tests/e2e/test_network_connect.py",
+    "A HostConfig in `start`, below 1.24": "tests/e2e/test_every_route_at_versions.py",
     "A second start of a running exec": "tests/e2e/test_exec.py",
     "`update`": "tests/e2e/test_update.py",
     "`cp`": "tests/e2e/test_cp.py",

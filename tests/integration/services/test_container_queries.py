@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.policy import decide_exec
 from app.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
@@ -130,6 +132,34 @@ def test_names_that_others_give(world: World) -> None:
     assert shown() == (["/db"], "busybox")
     assert listed(world, world.bob)[0]["Image"] == world.image_id
     assert web not in json.dumps(world.sql("SELECT spec FROM containers"))
+
+
+@pytest.mark.parametrize("verb", ["remove", "rename", "remove the link"])
+def test_a_link_that_changes_and_an_images_name_that_moves(world: World, verb: str) -> None:
+    """Both write the rows of several containers: they wait for each other in one order."""
+    db = world.create(world.alice, "db")
+    # The row that both want first is not the one that is changed itself.
+    while (web := world.create(world.alice, "web", HostConfig={"Links": ["db:store"]})) < db:
+        world.api.lifecycle.remove(world.alice, web, force=False, volumes=False, link=False)
+
+    def change() -> None:
+        if verb == "rename":
+            world.api.lifecycle.rename(world.alice, "web", "site")
+        else:
+            link = verb == "remove the link"
+            word = "web/store" if link else "web"
+            world.api.lifecycle.remove(world.alice, word, force=False, volumes=False, link=link)
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.store.begin() as tx:
+            tx.execute(text("SELECT FROM containers WHERE id = :id FOR NO KEY UPDATE"), {"id": db})
+            changed = pool.submit(change)
+            wait_for(lambda: world.sql("SELECT pid FROM pg_locks WHERE NOT granted"))
+            images.remove_name(tx, world.alice.id, "docker.io/library/busybox", "latest")
+        changed.result(10)
+    entry = listed(world)[-1]
+    assert entry["Names"] == (["/db", "/site/store"] if verb == "rename" else ["/db"])
+    assert entry["Image"] == world.image_id
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,23 @@ def test_a_start_with_a_body(api: Api) -> None:
     assert asked(api, "lifecycle") == ("start", (api.account, "web"), {})
 
 
+@pytest.mark.parametrize(
+    ("body", "media_type", "words"),
+    [
+        (b'{"Memory":', "application/json", "invalid JSON: unexpected end of JSON input"),
+        (b'["a", "b"]', "application/json", "invalid JSON: cannot unmarshal array into field body of type object"),
+        (b'{"Memory": 1}', "text/plain", "Content-Type specified (text/plain) must be 'application/json'"),
+        # So little is no body.
+        (b"[1, 2]", "text/plain", ""),
+        (b"null    ", "application/json", ""),
+    ],
+)
+def test_a_start_with_a_body_that_is_no_host_config(api: Api, body: bytes, media_type: str, words: str) -> None:
+    answer = api.call("POST", "/v1.23/containers/web/start", body, Content_Type=media_type)
+    assert (answer.status_int, answer.text.strip()) == (400 if words else 204, words)
+    assert bool(api.lifecycle.asked) == (not words)
+
+
 def test_resize(api: Api) -> None:
     assert api.call("POST", "/containers/web/resize?h=24&w=80").status_int == 200
     assert asked(api, "io") == ("resize", (api.account, "web"), {"height": 24, "width": 80})
