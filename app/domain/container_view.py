@@ -44,6 +44,8 @@ _CONFIG_OPTIONAL = [
     "Healthcheck",
     "ArgsEscaped",
     "NetworkDisabled",
+    # Where one was asked for; an endpoint shows any.
+    "MacAddress",
     "StopSignal",
     "StopTimeout",
     "Shell",
@@ -192,9 +194,14 @@ def inspect(container: Container, seen: Json, words: Words) -> Json:
     return view
 
 
+def _says(key: str, value: Any) -> bool:
+    """Whether a field that may be absent is shown: 0 and false are, where that is not what absence means."""
+    return bool(value) or (key in ("Init", "StopTimeout") and value is not None)
+
+
 def _config(container: Container, seen: Json) -> Json:
     config = {key: seen.get(key) for key in _CONFIG}
-    config |= {key: seen[key] for key in _CONFIG_OPTIONAL if seen.get(key)}
+    config |= {key: seen[key] for key in _CONFIG_OPTIONAL if _says(key, seen.get(key))}
     if told := container.spec.get("LinkEnv"):
         config["Env"] = [line for line in config.get("Env") or [] if line not in told]
     config["Image"] = container.image
@@ -204,7 +211,7 @@ def _config(container: Container, seen: Json) -> Json:
 
 def _host_config(container: Container, seen: Json, words: Words) -> Json:
     host = {key: seen.get(key) for key in _HOST_CONFIG}
-    host |= {key: seen[key] for key in _HOST_CONFIG_OPTIONAL if seen.get(key)}
+    host |= {key: seen[key] for key in _HOST_CONFIG_OPTIONAL if _says(key, seen.get(key))}
     host["CgroupParent"] = ""
     host |= container.spec.get("HostConfig", {})
     if told := container.spec.get("LinkHosts"):
@@ -212,7 +219,7 @@ def _host_config(container: Container, seen: Json, words: Words) -> Json:
     if links := container.spec.get("Links"):
         shown = [f"/{words.linked[t]}:/{container.name}/{alias}" for t, alias in links if t in words.linked]
         host["Links"] = shown or None
-    return {key: value for key, value in host.items() if value or key not in _HOST_CONFIG_OPTIONAL}
+    return {key: value for key, value in host.items() if key not in _HOST_CONFIG_OPTIONAL or _says(key, value)}
 
 
 def _mounts(container: Container, seen: Json, words: Words) -> list[Json]:

@@ -124,6 +124,7 @@ class EngineClient:
             self._target = (parts.hostname, parts.port or 2376)
         else:
             raise ValueError(f"an engine's url is unix:///path or tcp://host:port, not {url!r}")
+        self.version = version
         self._prefix = f"/v{version}" if version else ""
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()

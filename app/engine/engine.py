@@ -7,11 +7,13 @@ come as kinds with the engine's message; the caller scrubs it (`errors.scrub`) b
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from app.engine import lift
 from app.engine.client import Body, EngineClient, RawStream
+from app.errors import Conflict, NotModified
 
 Json = dict[str, Any]
 
@@ -19,6 +21,10 @@ Json = dict[str, Any]
 SLOW = 300.0
 #: A container may have asked for this many seconds itself (StopTimeout), where a stop names none.
 LONGEST_STOP = 600
+#: What engines wait where neither the stop nor the container says how long.
+_STOP_SECONDS = 10
+#: The API version from which a stop may name a signal.
+_STOPS_BY_SIGNAL = (1, 42)
 
 
 def _patience(seconds: int | None) -> float:
@@ -80,12 +86,35 @@ class Engine:
         self._client.json("POST", f"/containers/{name}/start", timeout=SLOW)
 
     def stop_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
-        query = {"t": seconds, "signal": signal}
-        self._client.json("POST", f"/containers/{name}/stop", query=query, timeout=_patience(seconds))
+        query, sent = self._stopping(name, seconds, signal)
+        try:
+            self._client.json("POST", f"/containers/{name}/stop", query=query, timeout=_patience(seconds))
+        except NotModified:
+            if not sent:
+                raise
 
     def restart_container(self, name: str, *, seconds: int | None, signal: str | None = None) -> None:
-        query = {"t": seconds, "signal": signal}
+        query, _ = self._stopping(name, seconds, signal)
         self._client.json("POST", f"/containers/{name}/restart", query=query, timeout=_patience(seconds))
+
+    def _stopping(self, name: str, seconds: int | None, signal: str | None) -> tuple[Json, bool]:
+        """The query of a stop, and whether its signal is sent already: engines below API 1.42 know none there, so that
+        it is sent, and its time runs, before they are asked to stop what is left."""
+        version = self._client.version
+        if signal is None or not version or tuple(map(int, version.split("."))) >= _STOPS_BY_SIGNAL:
+            return {"t": seconds, "signal": signal}, False
+        if seconds is None:
+            chosen = self.inspect_container(name)["Config"].get("StopTimeout")
+            seconds = _STOP_SECONDS if chosen is None else chosen
+        ended = self.wait(name, "not-running")
+        try:
+            self.kill_container(name, signal)
+            select.select([ended.sock], [], [], seconds if seconds >= 0 else LONGEST_STOP)
+        except Conflict:
+            return {"t": seconds}, False  # It does not run.
+        finally:
+            ended.close()
+        return {"t": 0}, True
 
     def kill_container(self, name: str, signal: str) -> None:
         self._client.json("POST", f"/containers/{name}/kill", query={"signal": signal}, timeout=60)

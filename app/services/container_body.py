@@ -23,6 +23,14 @@ Json = dict[str, Any]
 #: A tmpfs of `Mounts` whose size is not given would take half of the node's memory.
 TMPFS_SIZE = 64 * 1024 * 1024
 
+_DISCARDED = {
+    "BlkioWeight": "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
+    "MemoryReservation": "Your kernel does not support memory soft limit capabilities or the cgroup is not mounted. "
+    "Limitation discarded.",
+    "MemorySwappiness": "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. "
+    "Memory swappiness discarded.",
+}
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -68,6 +76,17 @@ def warnings(spec: ContainerSpec, node: Node) -> list[str]:
     if "StartInterval" in (spec.config.get("Healthcheck") or {}) and not node.speaks(1, 44):
         told.append("Healthcheck.StartInterval needs an engine with API 1.44 and was ignored")
     return told
+
+
+def discarded(spec: ContainerSpec, inspect: Json) -> list[str]:
+    """The engine's words about limits that were asked for and that its kernel does not have: `inspect` is without."""
+    host = inspect.get("HostConfig") or {}
+    asked = {
+        "BlkioWeight": spec.resources.blkio_weight,
+        "MemoryReservation": spec.resources.memory_reservation,
+        "MemorySwappiness": spec.resources.memory_swappiness or 0,
+    }
+    return [_DISCARDED[name] for name, value in asked.items() if value > 0 and host.get(name) != value]
 
 
 def settings(resolved: Resolved, place: Place) -> Json:

@@ -290,7 +290,8 @@ class ContainerCreate:
         except BaseException:
             self._intents.abandon(operation_id)
             raise
-        return resolved.container_id, container_body.warnings(spec, resolved.node)
+        discarded = container_body.discarded(spec, created.inspect or {})
+        return resolved.container_id, container_body.warnings(spec, resolved.node) + discarded
 
     def _make(
         self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved

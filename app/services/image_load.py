@@ -6,7 +6,7 @@ the request's; on the engine it comes under a name of ours, by which it is found
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -85,7 +85,7 @@ class ImageLoad:
         except BaseException:
             self._give_up(node, begun)
             raise
-        return self._loading(account, node, engine, body, named, begun, quiet)
+        return self._loading(account, node, engine, body, named, begun, None if quiet else archive.layer_sizes)
 
     def _give_up(self, node: Node, begun: Sequence[tuple[UUID, str]]) -> None:
         for operation, image_id in begun:
@@ -99,7 +99,7 @@ class ImageLoad:
         body: Body,
         named: Sequence[tuple[ArchivedImage, list[ImageReference]]],
         begun: list[tuple[UUID, str]],
-        quiet: bool,
+        sizes: Mapping[str, int] | None,
     ) -> Generator[Json, None, None]:
         shown: set[str] = set()
         try:
@@ -116,13 +116,13 @@ class ImageLoad:
             for image, references in named:
                 seen = self._loaded(engine, image.id)
                 self._content.keep(engine, image.id)
-                if not quiet:
-                    yield from self._as_if_new(account, seen, shown)
+                if sizes is not None:
+                    yield from self._as_if_new(account, seen, sizes, shown)
                 recorded = operations.pop(image.id, None)
                 begun[:] = [pair for pair in begun if pair[0] != recorded]
 
-                def name(tx: Transaction, image: ArchivedImage = image, names: Any = references) -> None:
-                    told.extend(_name(tx, account, image.id, names))
+                def name(tx: Transaction, seen: Json = seen, names: Any = references) -> None:
+                    told.extend(_name(tx, account, seen, names))
 
                 self._content.record(account, node, seen, recorded, name)
             yield from told
@@ -131,8 +131,8 @@ class ImageLoad:
         finally:
             self._give_up(node, begun)
 
-    def _as_if_new(self, account: Account, seen: Json, shown: set[str]) -> Iterator[Json]:
-        """A line for each layer that the engine had and the account had not: that others have it is not told."""
+    def _as_if_new(self, account: Account, seen: Json, sizes: Mapping[str, int], shown: set[str]) -> Iterator[Json]:
+        """A bar for each layer that the engine had and the account had not: that others have it is not told."""
         layers = (seen.get("RootFS") or {}).get("Layers") or []
         with self._store.autocommit() as tx:
             had = images.layers_had(tx, account.id, layers)
@@ -140,7 +140,8 @@ class ImageLoad:
             short = layer.removeprefix("sha256:")[:12]
             if layer not in had and short not in shown:
                 shown.add(short)
-                yield {"status": "Loading layer", "progressDetail": {}, "id": short}
+                size = sizes.get(layer, 0)
+                yield progress.of(short, "Loading layer", size, size)
 
     @staticmethod
     def _loaded(engine: Engine, image_id: str) -> Json:
@@ -186,8 +187,8 @@ class ImageLoad:
             def also(tx: Transaction) -> None:
                 if reference is not None:
                     images.set_name(tx, account.id, reference.repository, reference.tag, image_id)
-                attributes = {**(image_view.labels(seen) or {}), "name": image_id}
-                events.append(tx, event.ours(account.id, "image", "import", image_id, attributes))
+                    events.append(tx, _event(account, "tag", seen, str(reference)))
+                events.append(tx, _event(account, "import", seen, image_id))
 
             self._content.record(account, node, seen, operation, also)
         except BaseException as error:
@@ -199,7 +200,8 @@ class ImageLoad:
         return {"status": image_id}
 
 
-def _name(tx: Transaction, account: Account, image_id: str, references: Sequence[ImageReference]) -> Iterator[Json]:
+def _name(tx: Transaction, account: Account, seen: Json, references: Sequence[ImageReference]) -> Iterator[Json]:
+    image_id = seen["Id"]
     for reference in references:
         old = images.find_name(tx, account.id, reference.repository, reference.tag)
         if old not in (None, image_id):
@@ -208,7 +210,12 @@ def _name(tx: Transaction, account: Account, image_id: str, references: Sequence
         yield _line(f"Loaded image: {reference}")
     if not references:
         yield _line(f"Loaded image ID: {image_id}")
-    events.append(tx, event.ours(account.id, "image", "load", image_id, {"name": image_id}))
+    events.append(tx, _event(account, "load", seen, image_id))
+
+
+def _event(account: Account, action: str, seen: Json, name: str) -> event.Event:
+    attributes = {**(image_view.labels(seen) or {}), "name": name}
+    return event.ours(account.id, "image", action, seen["Id"], attributes)
 
 
 def _imported(body: Body) -> str:

@@ -107,5 +107,6 @@ def _apply(tx: Transaction, account: Account, removal: Removal, known: Mapping[s
 
 
 def _event(account_id: UUID, action: str, image: Image) -> event.Event:
-    attributes = {**(image_view.labels(image.inspect) or {}), "name": image.id}
-    return event.ours(account_id, "image", action, image.id, attributes)
+    # An engine has nothing to read labels from any more when it tells of the end.
+    labels = (image_view.labels(image.inspect) or {}) if action != "delete" else {}
+    return event.ours(account_id, "image", action, image.id, {**labels, "name": image.id})

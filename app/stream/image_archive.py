@@ -65,6 +65,8 @@ class ImageArchive:
         self._manifest: bytes | None = None
         self._entries: list[dict[str, Any]] = []
         self.images: list[ArchivedImage] = []
+        #: Bytes of each layer as the archive has it, by its digest.
+        self.layer_sizes: dict[str, int] = {}
 
     def contents(self) -> Iterator[bytes]:
         """The archive for the engine, up to its manifest."""
@@ -133,7 +135,8 @@ class ImageArchive:
             for piece in content:
                 hasher.update(piece)
                 yield piece
-            self._digests[entry.name] = hasher.finish()
+            digest = self._digests[entry.name] = hasher.finish()
+            self.layer_sizes[f"sha256:{digest}"] = entry.size
         yield tar.padding(entry.size)
 
     def _read_config(self, name: str, data: bytes) -> None:

@@ -110,6 +110,30 @@ def test_unknown_by_the_cli(stack: Stack, ids: list[str], cli: str) -> None:
     assert "No such container: nosuch" in done.said
 
 
+def test_of_any_kind(stack: Stack, ids: list[str], cli: str) -> None:
+    """Without a type the client asks for one after the other; another account has none of it."""
+    stack.docker("alice", "volume", "create", "looked-at")
+    stack.docker("alice", "network", "create", "seen-net")
+    try:
+        found = json.loads(stack.docker("alice", "inspect", "web", "busybox", "seen-net", "looked-at", cli=cli).text)
+        container, image, network, volume = found
+        assert container["Name"] == "/web" and "busybox:latest" in image["RepoTags"]
+        assert network["Driver"] == "bridge" and volume["Mountpoint"].endswith("/looked-at/_data")
+        for kind, name in (("image", "busybox"), ("network", "seen-net"), ("volume", "looked-at")):
+            field = "{{.Mountpoint}}" if kind == "volume" else "{{.Id}}"
+            typed, untyped = (
+                stack.docker("alice", "inspect", *words, "-f", field, name, cli=cli).text
+                for words in (("--type", kind), ())
+            )
+            assert typed == untyped
+        for name in ("web", ids[0], "seen-net", network["Id"], "looked-at", "nosuch"):
+            done = stack.docker("bob", "inspect", name, cli=cli, check=False)
+            assert (done.code, done.text.strip()) == (1, "[]") and f"No such object: {name}" in done.said
+    finally:
+        stack.docker("alice", "volume", "rm", "looked-at")
+        stack.docker("alice", "network", "rm", "seen-net")
+
+
 def test_a_name_wins_over_an_id_prefix(stack: Stack, ids: list[str]) -> None:
     prefix = ids[0][:4]
     stack.docker("alice", "create", "--name", prefix, "busybox")

@@ -18,6 +18,7 @@ from tests import later
 from tests.e2e import stack as stacks
 from tests.e2e.behind import assert_tells_nothing
 from tests.e2e.stack import Stack
+from tests.machine import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,6 +65,18 @@ def test_a_life(newer: Stack) -> None:
         assert newer.docker("bob", "inspect", "long", check=False).code != 0
     finally:
         newer.docker("alice", "rm", "-f", "long")
+
+
+def test_a_signal_and_a_mac_address(newer: Stack) -> None:
+    """What engines below API 1.42, and below 1.44, do in another way."""
+    mac, script = "02:42:ac:11:77:98", "trap 'exit 8' INT; trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"
+    newer.docker("alice", "run", "-d", "--name", "sig", "--mac-address", mac, "busybox", "sh", "-c", script)
+    wait_until(lambda: "ready" in newer.docker("alice", "logs", "sig").text, "the traps")
+    shown = newer.docker("alice", "inspect", "-f", "{{.Config.MacAddress}}", "sig", cli="20").text.strip()
+    assert shown == mac and mac in newer.docker("alice", "exec", "sig", "ip", "link", "show", "eth0").text
+    newer.docker("alice", "stop", "--signal", "INT", "sig", cli="28")
+    assert newer.docker("alice", "inspect", "-f", "{{.State.ExitCode}}", "sig").text.strip() == "8"
+    newer.docker("alice", "rm", "sig")
 
 
 def test_files(newer: Stack, tmp_path: Path) -> None:

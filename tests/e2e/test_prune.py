@@ -1,10 +1,15 @@
-"""docker container prune, volume prune and system prune: what is not used, and one's own alone."""
+"""docker container, image, network, volume, builder and system prune: what is not used, and one's own alone.
+
+More of networks' is in test_network_create.py, of a builder's in test_build.py.
+"""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.e2e.behind import Unchanged
 from tests.e2e.clients import Client, Docker
+from tests.e2e.images import image, pack
 from tests.e2e.stack import Stack, clis
 from tests.e2e.test_volume import clean, names
 
@@ -59,6 +64,76 @@ def test_volumes(stack: Stack, docker: Docker, bob: str) -> None:
     else:
         older("volume", "prune", "-f")
     assert len(names(docker)) == 2 == len(names(docker, "dangling=false")) and names(his) == ["data"]
+
+
+@pytest.mark.usefixtures("fresh_images")
+def test_images(stack: Stack, docker: Docker, cli: str) -> None:
+    client = Docker(stack, "alice", Client(cli))
+
+    def load(account: str, marker: str, *tags: str) -> str:
+        files, image_id = image(f"{marker} {cli}", *tags)
+        stack.docker(account, "load", "-q", input=pack(files))
+        return image_id
+
+    def tagged(account: str) -> set[str]:
+        listed = stack.docker(account, "images", "--format", "{{.Repository}}:{{.Tag}}").text.split()
+        return {name for name in listed if not name.startswith("busybox:")}
+
+    dangling = load("alice", "dangling")
+    for account in ("alice", "bob"):
+        load(account, "prune", "app:one")
+    assert client("image", "prune", "-f", "--filter", "label=no=such").text == "Total reclaimed space: 0B\n"
+    said = client("image", "prune", "-f").text
+    assert f"deleted: {dangling}" in said and "Total reclaimed space: 0B" in said
+    assert tagged("alice") == {"app:one"}
+    client("create", "busybox")
+    assert client("image", "prune", "-af", "--filter", "until=1960-01-01").text == "Total reclaimed space: 0B\n"
+    assert "untagged: app:one" in client("image", "prune", "-af", "--filter", "label=marker").text
+    assert tagged("alice") == set() and tagged("bob") == {"app:one"}
+
+
+def test_networks(stack: Stack, docker: Docker, bob: str, cli: str) -> None:
+    client, his = Docker(stack, "alice", Client(cli)), Docker(stack, bob)
+    for who in (client, his):
+        who("network", "create", "--label", "a=b", "free")
+    client("network", "create", "busy")
+    try:
+        client("create", "--network", "busy", "busybox", "true")
+        client("run", "-d", "--name", "uses", "--network", "busy", "busybox", "sleep", "600")
+        assert client("network", "prune", "-f", "--filter", "until=1h").text == ""
+        assert client("network", "prune", "-f", "--filter", "label!=a").text == ""
+        assert client("network", "prune", "-f", "--filter", "label=a=b").text == "Deleted Networks:\nfree\n\n"
+        assert client("network", "prune", "-f").text == ""
+        listed = his("network", "ls", "-q", "--filter", "name=free").text.split()
+        assert len(listed) == 1, "his stays"
+    finally:
+        docker("rm", "-f", "uses")
+        for who in (docker, his):
+            who("network", "prune", "-f")
+
+
+def test_builder(stack: Stack, docker: Docker, cli: str) -> None:
+    client = Docker(stack, "alice", Client(cli))
+    for words in ((), ("-a",), ("--filter", "until=24h"), ("--keep-storage", "1gb")):
+        assert client("builder", "prune", "-f", *words).text.endswith("Total reclaimed space: 0B\n"), words
+
+
+BAD = [
+    ("container", "status=exited", "Invalid filter 'status'"),
+    ("container", "until=soon", 'failed to parse value as time or duration: "soon"'),
+    ("image", "colour=red", "Invalid filter 'colour'"),
+    ("image", "dangling=x", "Invalid filter 'dangling=[true x]'"),
+    ("network", "name=x", "Invalid filter 'name'"),
+    ("volume", "dangling=true", "Invalid filter 'dangling'"),
+    ("builder", "colour=red", "Invalid filter 'colour'"),
+]
+
+
+@pytest.mark.parametrize(("noun", "filters", "words"), BAD, ids=[f"{row[0]} {row[1]}" for row in BAD])
+def test_bad_filters(stack: Stack, docker: Docker, cli: str, noun: str, filters: str, words: str) -> None:
+    with Unchanged(stack):
+        done = Docker(stack, "alice", Client(cli))(noun, "prune", "-f", "--filter", filters, check=False)
+    assert done.code == 1 and words in done.said, done
 
 
 def test_system_prune(stack: Stack, docker: Docker, cli: str) -> None:

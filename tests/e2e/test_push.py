@@ -9,9 +9,7 @@ import re
 
 import pytest
 
-from tests import busybox
-from tests.e2e.any_registry import AnyRegistry
-from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.behind import ask, message
 from tests.e2e.images import image, on_the_engine, pack
 from tests.e2e.stack import Registry, Stack
 

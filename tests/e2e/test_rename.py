@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 
-import pytest
-
 from tests.e2e.behind import Unchanged, ask, message
+from tests.e2e.clients import Client, Docker, every_client
 from tests.e2e.stack import Stack
 
 
@@ -14,10 +13,10 @@ def names(stack: Stack) -> list[str]:
     return sorted(stack.docker("alice", "ps", "-a", "--format", "{{.Names}}").text.split())
 
 
-@pytest.mark.parametrize("api", [None, "1.20", "1.24"])
-def test_rename(stack: Stack, alice: str, api: str | None) -> None:
+@every_client
+def test_rename(stack: Stack, alice: str, client: Client) -> None:
     container_id = stack.docker(alice, "run", "-d", "--name", "old", "busybox", "sleep", "600").text.strip()
-    stack.docker(alice, "rename", "old", "new", cli="20", api=api)
+    Docker(stack, alice, client)("rename", "old", "new")
     assert names(stack) == ["new"]
     assert stack.docker(alice, "inspect", "-f", "{{.Id}} {{.Name}}", "new").text.split() == [container_id, "/new"]
     gone = stack.docker(alice, "inspect", "--type", "container", "old", check=False)

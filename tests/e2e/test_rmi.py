@@ -129,4 +129,8 @@ def test_events(stack: Stack) -> None:
     assert [event["Action"] for event in told] == ["load", "tag", "save", "untag", "untag", "delete"]
     assert {event["Actor"]["ID"] for event in told} == {image_id}
     assert told[1]["status"] == "tag" and told[1]["id"] == image_id
+    about = [event["Actor"]["Attributes"] for event in told]
+    assert [one["name"] for one in about] == [image_id, "app:two", *[image_id] * 4]
+    # An engine tells an image's labels as long as there is an image.
+    assert [one.get("marker") for one in about] == ["events"] * 5 + [None]
     assert ask(stack, "bob", "GET", path).body == b""

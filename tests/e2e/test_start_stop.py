@@ -67,6 +67,11 @@ def test_stop_signal_and_timeout_of_the_container(stack: Stack, alice: str) -> N
     assert state(stack, "sig")["ExitCode"] == 8
     stack.docker(alice, "start", "sig")
     stack.docker(alice, "stop", "--signal", "TERM", "sig", cli="28")
+    assert state(stack, "sig")["ExitCode"] == 7
+    stack.docker(alice, "start", "sig")
+    began = time.monotonic()
+    stack.docker(alice, "stop", "--signal", "HUP", "-t", "1", "sig", cli="28")
+    assert 0.9 < time.monotonic() - began < 6 and "hup" in stack.docker(alice, "logs", "sig").text
     stack.docker(alice, "run", "-d", "--name", "deaf", "--stop-timeout", "1", "busybox", "sleep", "600")
     began = time.monotonic()
     stack.docker(alice, "stop", "deaf")

@@ -7,15 +7,15 @@ import json
 import pytest
 
 from tests.e2e.behind import ask, message
-from tests.e2e.clients import Docker
+from tests.e2e.clients import Client, Docker
 from tests.e2e.stack import Stack
 from tests.e2e.test_volume import clean, names
 
 
 @pytest.fixture
-def docker(stack: Stack, alice: str) -> Docker:
+def docker(stack: Stack, alice: str, cli: str) -> Docker:
     clean(stack)
-    return Docker(stack, alice)
+    return Docker(stack, alice, Client(cli))
 
 
 def mounts(docker: Docker, name: str) -> dict[str, dict]:

@@ -64,7 +64,7 @@ def decide_build(asked: Mapping[str, Any], rules: Rules) -> BuildSpec:
     draft.resources["memory"] = resources.memory("limit")("memory", asked["memory"])
     draft.resources["memory_swap"] = resources.memory_swap("memswap", max(asked["memswap"], 0))
     resources.shm_size(draft, "shmsize", asked["shmsize"])
-    resources.ulimits(draft, "ulimits", asked["ulimits"] or [])
+    resources.ulimits(draft, "ulimits", _given(asked["ulimits"], []))
     resources.settle(draft)
     network.network_mode(draft, "networkmode", asked["networkmode"])
     return BuildSpec(
@@ -75,8 +75,8 @@ def decide_build(asked: Mapping[str, Any], rules: Rules) -> BuildSpec:
         pull=asked["pull"],
         remove=asked["rm"],
         force_remove=asked["forcerm"],
-        arguments=_arguments(asked["buildargs"] or {}),
-        labels=labels.read(draft, "labels", asked["labels"] or {}),
+        arguments=_arguments(_given(asked["buildargs"], {})),
+        labels=labels.read(draft, "labels", _given(asked["labels"], {})),
         cache_from=_cache_from(asked["cachefrom"]),
         target=line(128)("target", asked["target"]),
         platform=decide_platform(asked["platform"]),
@@ -90,6 +90,11 @@ def decide_build(asked: Mapping[str, Any], rules: Rules) -> BuildSpec:
         shm_size=draft.host.get("ShmSize", 0),
         ulimits=tuple(draft.host.get("Ulimits", [])),
     )
+
+
+def _given(value: Any, default: Any) -> Any:
+    """Decoded JSON; something empty of a wrong type is not nothing."""
+    return default if value is None else value
 
 
 def _refuse(asked: Mapping[str, Any]) -> None:
@@ -152,7 +157,7 @@ def _arguments(value: Any) -> dict[str, str | None]:
 
 
 def _cache_from(value: Any) -> tuple[str, ...] | None:
-    if not value:
+    if value is None or value == []:
         return None
     return tuple(list_of(line(512), MOST_CACHE_SOURCES)("cachefrom", value))
 

@@ -59,6 +59,7 @@ def decide_exec(body: Any) -> ExecSpec:
     if not cmd:
         wrong("No exec command specified")
     size = console_size("ConsoleSize", fields.get("ConsoleSize", []))
+    text("Container", fields.get("Container", ""))
     keys = text("DetachKeys", fields.get("DetachKeys", ""))
     detach_keys.parse(keys)
     return ExecSpec(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.network import Place
-from app.services.container_body import Resolved, engine_body, shown, warnings
+from app.services.container_body import Resolved, discarded, engine_body, shown, warnings
 from tests.factories import GIB, IMAGE_ID, MIB, container, network, node, number, package, spec
 
 LABELS = {"sdc.op": "x"}
@@ -149,6 +149,19 @@ def test_start_interval(version: str, dropped: bool) -> None:
     assert bool(warnings(asked, of.node)) == dropped
     assert asked.config["Healthcheck"] == check
     assert warnings(spec(), of.node) == []
+
+
+def test_what_the_kernel_does_not_have_is_told() -> None:
+    limits = {"BlkioWeight": 300, "MemoryReservation": 20 << 20, "MemorySwappiness": 10}
+    asked = spec(HostConfig={**limits, "Memory": 64 << 20})
+    assert discarded(asked, {"HostConfig": limits}) == []
+    told = discarded(asked, {"HostConfig": {"BlkioWeight": 0, "MemoryReservation": 0, "MemorySwappiness": None}})
+    assert [line.rpartition("mounted. ")[2] for line in told] == [
+        "Weight discarded.",
+        "Limitation discarded.",
+        "Memory swappiness discarded.",
+    ]
+    assert discarded(spec(), {}) == []
 
 
 def test_published_ports() -> None:

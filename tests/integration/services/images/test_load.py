@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 
+from app.domain import progress
 from app.errors import Error, InvalidParameter, TooLarge
 from tests import busybox
 from tests.integration.services.images.conftest import World
@@ -28,7 +29,8 @@ def test_load(world: World) -> None:
 def test_progress_of_a_load_does_not_tell_what_others_have(world: World) -> None:
     world.load(world.alice, busybox.archive())
     layer = busybox.config()["rootfs"]["diff_ids"][0].removeprefix("sha256:")[:12]
-    line = {"status": "Loading layer", "progressDetail": {}, "id": layer}
+    size = len(busybox.layer())
+    line = progress.of(layer, "Loading layer", size, size)
     for account, expected in ((world.bob, True), (world.bob, False), (world.alice, False)):
         assert (line in list(world.loader.load(account, [busybox.archive()], quiet=False))) == expected
 

@@ -58,7 +58,7 @@ def test_import(world: World) -> None:
     image_id = imported(world, gzip.compress(data), repository="imp", message="hello", changes=["CMD sh"])["status"]
     assert world.names(world.alice) == {image_id: ["imp:latest"]}
     assert world.kept() == {image_id} and world.pending() == 0
-    assert world.told(world.alice) == [("import", image_id)]
+    assert world.told(world.alice) == [("tag", image_id), ("import", image_id)]
     assert world.engine.called("import_image")[0].kwargs["changes"] == ["CMD sh"]
     for how, kind, words in (
         ({"source": "http://169.254.169.254/"}, NotImplemented, "not available here"),
