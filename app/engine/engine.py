@@ -109,7 +109,9 @@ class Engine:
         ended = self.wait(name, "not-running")
         try:
             self.kill_container(name, signal)
-            select.select([ended.sock], [], [], seconds if seconds >= 0 else LONGEST_STOP)
+            poll = select.poll()
+            poll.register(ended.sock, select.POLLIN)
+            poll.poll((seconds if seconds >= 0 else LONGEST_STOP) * 1000)
         except Conflict:
             return {"t": seconds}, False  # It does not run.
         finally:
