@@ -43,8 +43,12 @@ def test_the_time_and_the_signal(stack: Stack, alice: str) -> None:
     box = stack.docker(alice, "run", "-d", *POLITE).text.strip()
     stack.docker(alice, "restart", "--signal", "INT", box, cli="28")
     which = ("-f", f"container={box}", "-f", "event=die", "--format", "{{.Actor.Attributes.exitCode}}")
-    told = stack.docker(alice, "events", "--since", "1m", "--until", "0s", *which).text
-    assert told == "8\n", "what INT does to it"
+
+    def told() -> str:
+        return stack.docker(alice, "events", "--since", "1m", "--until", "0s", *which).text
+
+    # What an engine tells is heard a moment later.
+    wait_until(lambda: told() == "8\n", "what INT does to it")
 
 
 def test_several_and_unknown_ones(stack: Stack, alice: str, bob: str, cli: str) -> None:
