@@ -54,6 +54,11 @@ class Connection:
         self.taken = False
         self.on_readable: Callable[[Any], None]
 
+    def give_to_parser(self) -> None:
+        """What was collected of a request is for the parser from now on."""
+        self.unreader.unread(bytes(self.head.buffer))
+        self.head = Head()
+
     def body_is_read(self) -> bool:
         """Whether the request's body has been read, or can be thrown away without waiting for the client."""
         self.unreader.offline = True

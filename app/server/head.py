@@ -32,6 +32,10 @@ class Head:
         self.expects_continue = False
         self._searched = 0
 
+    def is_whole(self) -> bool:
+        """Whether the head is here, within the limit, and a small body with it."""
+        return self.complete() and self.size <= HEAD_LIMIT and len(self.buffer) >= self.size + self.small_body
+
     def complete(self) -> bool:
         """Whether the whole head is in the buffer; sets the other attributes then."""
         if self.size:

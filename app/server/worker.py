@@ -45,7 +45,7 @@ from app.server.answer import Answerer, note_refusal
 from app.server.client import READ_SIZE, ClientSocket
 from app.server.connection import Connection, Outcome, Phase
 from app.server.connections import Connections
-from app.server.head import HEAD_LIMIT, Head
+from app.server.head import HEAD_LIMIT
 from app.server.preamble import PreambleError, parse
 from app.server.relay import Relay
 from app.server.response import error_response
@@ -256,7 +256,7 @@ class FrontDoorWorker(ThreadWorker):
             return
         if head.size > HEAD_LIMIT:
             self._refuse(connection, "431 Request Header Fields Too Large", "the request's head is too large")
-        elif len(head.buffer) >= head.size + head.small_body:
+        elif head.is_whole():
             self._dispatch(connection)
         elif connection.phase is not Phase.BODY:
             if head.expects_continue:
@@ -273,8 +273,7 @@ class FrontDoorWorker(ThreadWorker):
 
     def _dispatch(self, connection: Connection) -> None:
         self._connections.enter(connection, Phase.BUSY)
-        connection.unreader.unread(bytes(connection.head.buffer))
-        connection.head = Head()
+        connection.give_to_parser()
         self.enqueue_req(connection)
 
     def handle(self, conn: Connection) -> Outcome:
@@ -302,17 +301,12 @@ class FrontDoorWorker(ThreadWorker):
             poll = select.poll()
             poll.register(sock, select.POLLIN)
             if poll.poll(FOLLOW_SECONDS * 1000):
-                # What is not a whole request, the end of the connection too, is the main loop's.
-                head.buffer += sock.recv(READ_SIZE, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-                if not _is_whole(head):
-                    connection.head = Head()
-                    return False
-                sock.recv(len(head.buffer), socket.MSG_DONTWAIT)
-        if not _is_whole(head):
+                head.buffer += sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        # What is not a whole request, the end of the connection too, is the main loop's.
+        if not head.is_whole():
             return False
         connection.continued = False
-        connection.unreader.unread(bytes(head.buffer))
-        connection.head = Head()
+        connection.give_to_parser()
         return True
 
     def finish_request(self, conn: Connection, fs: Future[Outcome]) -> None:
@@ -334,8 +328,3 @@ class FrontDoorWorker(ThreadWorker):
                 self._advance(connection)
             else:
                 self._connections.enter(connection, Phase.IDLE)
-
-
-def _is_whole(head: Head) -> bool:
-    """Whether a request's head is here, and a small body with it."""
-    return head.complete() and head.size <= HEAD_LIMIT and len(head.buffer) >= head.size + head.small_body

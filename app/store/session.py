@@ -182,8 +182,7 @@ def _send_first(connection: Connection, _cursor: Any, _statement: str, *_: Any) 
     """Ahead of one of SQLAlchemy's statements: what was put off until now."""
     unsent = connection.info.get(_UNSENT)
     if unsent:
-        connection.info[_UNSENT] = []
-        send(connection, b"; ".join(unsent))
+        send(connection, unsent.pop())
 
 
 def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:
