@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from app.domain import image_view
 from app.domain.container_state import ContainerState
 from app.domain.label_filter import has_label
 from app.errors import InvalidParameter
@@ -96,6 +97,11 @@ class Event:
 def ours(account_id: UUID, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> Event:
     """An event that a service tells itself, for no engine knows of it. It happens now, by our own clock."""
     return Event(account_id, None, time.time_ns(), kind, action, actor_id, attributes)
+
+
+def of_image(account_id: UUID, action: str, content: dict[str, Any], actor_id: str, name: str) -> Event:
+    """`ours` about an image, whose labels are told with it; `content` is its inspect as it is kept."""
+    return ours(account_id, "image", action, actor_id, {**(image_view.labels(content) or {}), "name": name})
 
 
 def message(event: Event) -> dict[str, Any]:

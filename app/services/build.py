@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from app.domain import dockerfile, event, image_reference, image_view, package
+from app.domain import dockerfile, event, image_reference, package
 from app.domain.account import Account
 from app.domain.dockerfile import Dockerfile, Needed
 from app.domain.node import Node
@@ -269,8 +269,7 @@ class Builds:
         for tag in build.spec.tags:
             images.set_name(tx, account_id, tag.repository, tag.tag, image_id)
         for tag in build.spec.tags:
-            attributes = {**(image_view.labels(seen) or {}), "name": str(tag)}
-            events.append(tx, event.ours(account_id, "image", "tag", image_id, attributes))
+            events.append(tx, event.of_image(account_id, "tag", seen, image_id, str(tag)))
 
     def _own(self, build: _Build, engine: Engine, candidates: list[str]) -> list[str]:
         """Of the images that the text of the steps tells of, those that this build can have made: full ids.

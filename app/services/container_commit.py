@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from app.domain import event, image_config, image_reference, image_view
+from app.domain import event, image_config, image_reference
 from app.domain.account import Account
 from app.domain.container import Container
 from app.domain.image_reference import ImageReference
@@ -116,8 +116,7 @@ class ContainerCommit:
                 about = {**_labels(container), **told, "name": container.name, "image": container.image}
                 events.append(tx, event.ours(account.id, "container", "commit", container.id, about))
                 if name is not None:
-                    about = {**(image_view.labels(seen) or {}), "name": str(name)}
-                    events.append(tx, event.ours(account.id, "image", "tag", image_id, about))
+                    events.append(tx, event.of_image(account.id, "tag", seen, image_id, str(name)))
                 if not self._intents.done(tx, operation):
                     raise Conflict("the commit took too long and was undone")
 

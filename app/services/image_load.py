@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from app.domain import event, image_reference, image_view, progress
+from app.domain import event, image_reference, progress
 from app.domain.account import Account
 from app.domain.image_reference import ImageReference
 from app.domain.node import Node
@@ -187,8 +187,8 @@ class ImageLoad:
             def also(tx: Transaction) -> None:
                 if reference is not None:
                     images.set_name(tx, account.id, reference.repository, reference.tag, image_id)
-                    events.append(tx, _event(account, "tag", seen, str(reference)))
-                events.append(tx, _event(account, "import", seen, image_id))
+                    events.append(tx, event.of_image(account.id, "tag", seen, image_id, str(reference)))
+                events.append(tx, event.of_image(account.id, "import", seen, image_id, image_id))
 
             self._content.record(account, node, seen, operation, also)
         except BaseException as error:
@@ -210,12 +210,7 @@ def _name(tx: Transaction, account: Account, seen: Json, references: Sequence[Im
         yield _line(f"Loaded image: {reference}")
     if not references:
         yield _line(f"Loaded image ID: {image_id}")
-    events.append(tx, _event(account, "load", seen, image_id))
-
-
-def _event(account: Account, action: str, seen: Json, name: str) -> event.Event:
-    attributes = {**(image_view.labels(seen) or {}), "name": name}
-    return event.ours(account.id, "image", action, seen["Id"], attributes)
+    events.append(tx, event.of_image(account.id, "load", seen, image_id, image_id))
 
 
 def _imported(body: Body) -> str:

@@ -165,8 +165,7 @@ class ImagePull:
             images.set_name(tx, account.id, shown.repository, name, seen["Id"])
         joint = "@" if looked.wanted.startswith("sha256:") else ":"
         name = f"{shown.familiar_repository}{joint}{looked.wanted}"
-        attributes = {**(image_view.labels(seen) or {}), "name": shown.familiar_repository}
-        events.append(tx, event.ours(account.id, "image", "pull", name, attributes))
+        events.append(tx, event.of_image(account.id, "pull", seen, name, shown.familiar_repository))
         return not known
 
     # -- content and proof ---------------------------------------------------------------------------------------

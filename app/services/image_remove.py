@@ -108,5 +108,4 @@ def _apply(tx: Transaction, account: Account, removal: Removal, known: Mapping[s
 
 def _event(account_id: UUID, action: str, image: Image) -> event.Event:
     # An engine has nothing to read labels from any more when it tells of the end.
-    labels = (image_view.labels(image.inspect) or {}) if action != "delete" else {}
-    return event.ours(account_id, "image", action, image.id, {**labels, "name": image.id})
+    return event.of_image(account_id, action, image.inspect if action != "delete" else {}, image.id, image.id)

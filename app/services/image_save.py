@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from app.domain import event, image_reference, image_view
+from app.domain import event, image_reference
 from app.domain.account import Account
 from app.domain.image_reference import familiar
 from app.domain.image_removal import is_id
@@ -14,7 +14,6 @@ from app.engine.fleet import Fleet
 from app.errors import Error, InvalidParameter, NotFound, Unavailable
 from app.services.image_content import ImageContent
 from app.store import events, images
-from app.store.images import Image
 from app.store.session import Store, Transaction
 from app.stream import saved_archive
 
@@ -39,7 +38,8 @@ class ImageSave:
                 for image_id, tags in self._meant(tx, account, name):
                     known = chosen.setdefault(image_id, [])
                     known.extend(tag for tag in tags if tag not in known)
-            told = [_event(account, images.resolve(tx, account.id, image_id)) for image_id in chosen]
+            saved = [images.resolve(tx, account.id, image_id) for image_id in chosen]
+            told = [event.of_image(account.id, "save", image.inspect, image.id, image.id) for image in saved]
             if told:
                 events.append(tx, *told)
         if not chosen:
@@ -89,11 +89,6 @@ class Saved:
 
     def close(self) -> None:
         self._close()
-
-
-def _event(account: Account, image: Image) -> event.Event:
-    attributes = {**(image_view.labels(image.inspect) or {}), "name": image.id}
-    return event.ours(account.id, "image", "save", image.id, attributes)
 
 
 def _chunks(body: Body) -> Iterator[bytes]:

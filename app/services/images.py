@@ -60,5 +60,4 @@ class Images:
         with self._store.begin() as tx:
             image = images.resolve(tx, account.id, name)
             images.set_name(tx, account.id, reference.repository, reference.tag, image.id)
-            attributes = {**(image_view.labels(image.inspect) or {}), "name": str(reference)}
-            events.append(tx, event.ours(account.id, "image", "tag", image.id, attributes))
+            events.append(tx, event.of_image(account.id, "tag", image.inspect, image.id, str(reference)))

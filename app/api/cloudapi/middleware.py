@@ -10,6 +10,7 @@ from uuid import uuid4
 import falcon
 import structlog
 
+from app.api.audit import REFUSED
 from app.api.cloudapi import VERSION
 from app.domain import http_signature
 from app.domain.audit import Entry, Result, Source
@@ -24,8 +25,6 @@ log = structlog.get_logger()
 PING = "/--ping"
 #: A key is the largest thing that is ever sent. nginx stops more than this ahead of us.
 MOST_BODY = 64 * 1024
-
-_REFUSED = frozenset({401, 403, 429})
 
 
 class RequestLog:
@@ -62,7 +61,7 @@ class AuditTrail:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _ok: bool) -> None:
         status = falcon.http_status_to_code(resp.status)
-        if status not in _REFUSED:
+        if status not in REFUSED:
             return
         account, claim = getattr(req.context, "account", None), getattr(req.context, "claim", None)
         error = getattr(req.context, "error", None)
