@@ -70,6 +70,8 @@ class BuildOutput:
         self._removal_after_failure = removal_after_failure
         #: That a step's container was removed, until it is known whether the step has failed.
         self._held: Json | None = None
+        #: What is told from the failure on, until the end has been recorded.
+        self._late = b""
         self._rest = b""
         self._leaf = ""
         self._salt = secrets.token_bytes(16)
@@ -78,16 +80,23 @@ class BuildOutput:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > json_stream.MAX_LINE:
             raise ValueError("a message is too long")
-        return b"".join(map(self._frame, json_stream.split(line + b"\n" for line in lines)))
+        return b"".join(map(self._pass, json_stream.split(line + b"\n" for line in lines)))
 
     def finish(self) -> bytes:
-        last = b"".join(map(self._frame, json_stream.split([self._rest])))
-        if self._held:
-            last += self._encode(self._held)
+        last = b"".join(map(self._pass, json_stream.split([self._rest])))
+        late = self._late + (self._encode(self._held) if self._held else b"")
         self._keep_leaf()
-        for message in self._end(self.told):
-            last += self._encode(message)
-        return last + b"0\r\n\r\n"
+        recorded = b"".join(map(self._encode, self._end(self.told)))
+        return last + late + recorded + b"0\r\n\r\n"
+
+    def _pass(self, message: Json) -> bytes:
+        """The message framed, or nothing where it has to wait for the end: who hears of a failure may build again at
+        once, and then finds what was recorded of this one."""
+        framed = self._frame(message)
+        if not self.told.failed:
+            return framed
+        self._late += framed
+        return b""
 
     def _frame(self, message: Json) -> bytes:
         made = self._message(message)

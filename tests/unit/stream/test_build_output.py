@@ -27,6 +27,11 @@ def messages(chunked: bytes) -> list[Any]:
     return list(json_stream.split([body]))
 
 
+def all_of(made: BuildOutput, data: bytes) -> list[Any]:
+    """What is told of `data`, the end included."""
+    return messages(made.feed(data) + made.finish())
+
+
 def said(*texts: str) -> bytes:
     return b"".join(json_stream.encode({"stream": text}) for text in texts)
 
@@ -70,7 +75,7 @@ def test_removals_after_a_failure() -> None:
     removing = f"Removing intermediate container {CONTAINER}\n"
     for after_failure in (False, True):
         made = output(removal_after_failure=after_failure)
-        told = messages(made.feed(said(removing, "next\n", removing) + json_stream.encode({"error": "bad"})))
+        told = all_of(made, said(removing, "next\n", removing) + json_stream.encode({"error": "bad"}))
         assert len(told) == 3 + after_failure and told[-1]["error"] == "bad"
     made = output(removal=False)
     assert messages(made.feed(said(removing, "next\n"))) == [{"stream": "next\n"}]
@@ -92,9 +97,23 @@ def test_leaves_are_the_last_images_of_stages() -> None:
 def test_errors_are_scrubbed_and_nothing_unknown_passes() -> None:
     made = output()
     error = {"errorDetail": {"code": 3, "message": "no sha256:bb", "x": 1}, "error": "no sha256:bb", "y": 2}
-    told = messages(made.feed(json_stream.encode(error) + json_stream.encode({"secret": 1, "status": "Pulling"})))
+    told = all_of(made, json_stream.encode(error) + json_stream.encode({"secret": 1, "status": "Pulling"}))
     assert told == [{"errorDetail": {"code": 3, "message": "no busybox"}, "error": "no busybox"}, {"status": "Pulling"}]
     assert made.told.failed
+
+
+def test_a_failure_is_told_once_it_is_recorded() -> None:
+    ends: list[Told] = []
+    made = BuildOutput(str, dict, lambda told: (ends.append(told), [{"stream": "last"}])[1])
+    early = messages(made.feed(said("first") + json_stream.encode({"error": "bad"}) + said("more")))
+    assert early == [{"stream": "first"}] and not ends
+    late = messages(made.finish())
+    assert [end.failed for end in ends] == [True]
+    assert late == [
+        {"errorDetail": {"message": "bad"}, "error": "bad"},
+        {"stream": "more"},
+        {"stream": "last"},
+    ]
 
 
 def test_the_engines_name_is_not_said() -> None:
@@ -113,7 +132,7 @@ def test_a_quiet_build_tells_only_its_end() -> None:
 def test_a_quiet_build_that_fails_tells_all() -> None:
     made = output(quiet=True)
     made.feed(said("Step 1/1 : FROM sha256:bb"))
-    told = messages(made.feed(json_stream.encode({"error": "bad"})))
+    told = all_of(made, json_stream.encode({"error": "bad"}))
     assert told == [{"stream": "Step 1/1 : FROM busybox"}, {"errorDetail": {"message": "bad"}, "error": "bad"}]
 
 
