@@ -20,7 +20,7 @@ from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.engine import Engine
 from app.engine.fleet import Fleet
-from app.errors import Conflict, Internal, InvalidParameter
+from app.errors import Internal, InvalidParameter
 from app.services.container_call import find, in_tenant_words
 from app.services.image_content import ImageContent
 from app.services.intent import Intents
@@ -117,8 +117,7 @@ class ContainerCommit:
                 events.append(tx, event.ours(account.id, "container", "commit", container.id, about))
                 if name is not None:
                     events.append(tx, event.of_image(account.id, "tag", seen, image_id, str(name)))
-                if not self._intents.done(tx, operation):
-                    raise Conflict("the commit took too long and was undone")
+                self._intents.finish(tx, operation)
 
             self._content.record(account, node, seen, loading, also)
         except BaseException:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -78,6 +80,11 @@ class ContainerCreate:
                 if spec.name is None and attempt + 1 < NAME_ATTEMPTS:
                     continue
                 raise self._name_taken(account, name) from violation
+            except accounts.OverQuota as error:
+                with self._store.autocommit() as tx:
+                    now = accounts.find_by_login(tx, account.login) or account
+                limits = container_body.size(spec, chosen, node)
+                raise over_quota(now, limits.memory, limits.nano_cpus, containers=1) from error
             container_id, warnings = self._carry_out(spec, resolved, operation_id, detail)
             return container_id, warnings + told
         raise Internal("no free name was found for the container")
@@ -157,8 +164,7 @@ class ContainerCreate:
                 told.append(f"the MAC address on network {network.name} is not supported here and was ignored")
             ready = network if network.ready else self._networks.ready(network, node)
             links = [*endpoint.links, *(spec.links if network.uuid == main.uuid else ())]
-            with self._store.autocommit() as tx:
-                to = {alias: link_target(tx, account, target).id for target, alias in links}
+            to = self._linked(account, links) if links else {}
             places.append(
                 Place(
                     ready,
@@ -169,6 +175,11 @@ class ContainerCreate:
                 )
             )
         return places, told
+
+    def _linked(self, account: Account, links: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Alias -> id of the container."""
+        with self._store.autocommit() as tx:
+            return {alias: link_target(tx, account, target).id for target, alias in links}
 
     def _network(self, account: Account, word: str, mine: list[Network]) -> Network:
         if word == DEFAULT_NAME and not any(network.is_default for network in mine):
@@ -210,10 +221,8 @@ class ContainerCreate:
         """Quota, name and the intent in one transaction; from its commit on the operation must end done or undone."""
         uuid = uuid4()
         limits = container_body.size(spec, chosen, node)
-        with self._store.begin() as tx:
-            if not accounts.reserve(tx, account.id, limits.memory, limits.nano_cpus):
-                now = accounts.find_by_login(tx, account.login) or account
-                raise over_quota(now, limits.memory, limits.nano_cpus, containers=1)
+        with self._reserving(spec, places) as tx:
+            accounts.reserve(tx, account.id, limits.memory, limits.nano_cpus)
             container_id = uuid.hex + secrets.token_hex(16)
             taken = container_volumes.take(tx, account, spec, node, container_id)
             targets = sorted({target for place in places for target, _ in place.links})
@@ -248,21 +257,29 @@ class ContainerCreate:
                 memory=limits.memory,
                 nano_cpus=limits.nano_cpus,
             )
+            # The words are for the events of a container that is gone before an observer hears of it.
+            detail = {**taken.detail, "name": name, "image": spec.image}
+            operation_id = self._intents.open_new(tx, OperationKind.CREATE, account.id, container_id, node.id, detail)
             if resolved.links:
                 container_names.renew_links(tx, account.id, container_id, {to.container_id for to in resolved.links})
             resolved = replace(resolved, places=tuple(self._join(tx, container_id, place) for place in places))
             container_volumes.mount(tx, spec, taken, referred, container_id)
-            # The words are for the events of a container that is gone before an observer hears of it.
-            detail = {**taken.detail, "name": name, "image": spec.image}
-            operation_id = self._intents.open_new(tx, OperationKind.CREATE, account.id, container_id, node.id, detail)
         return resolved, operation_id, taken.detail
+
+    def _reserving(self, spec: ContainerSpec, places: list[Place]) -> AbstractContextManager[Transaction]:
+        """What most containers are needs one message. The disk is waited for when the container is there: if the
+        database forgets it before, the engine's container is a stray, which goes."""
+        if len(places) > 1 or any(place.links for place in places) or spec.volumes or spec.volumes_from:
+            return self._store.begin()
+        return self._store.together(lasting=False)
 
     @staticmethod
     def _join(tx: Transaction, container_id: str, place: Place) -> Place:
-        joined = endpoints.add(tx, container_id, place)
-        if joined is None:
-            raise InvalidParameter(f"network {place.network.name} not found")
-        return joined
+        try:
+            return endpoints.add(tx, container_id, place)
+        except NotFound as error:
+            # A 404 to a create makes a client pull the image and try again.
+            raise InvalidParameter(error.message) from error
 
     def _name_taken(self, account: Account, name: str) -> Conflict:
         with self._store.autocommit() as tx:
@@ -281,7 +298,10 @@ class ContainerCreate:
         body = container_body.engine_body(spec, resolved, self._labels(spec, resolved, operation_id))
         try:
             found = self._make(engine_name, body, spec, resolved)
-            created = self._sync.refresh(resolved.container_id, lambda tx: self._end(tx, operation_id), found)
+            # An operation that was taken over is being undone: what one sees of the container is as good as gone.
+            created = self._sync.refresh(
+                resolved.container_id, lambda tx: self._intents.finish(tx, operation_id), found
+            )
             if created is None:
                 raise Internal("the container was gone before it could be recorded")
         except Error as error:
@@ -320,11 +340,6 @@ class ContainerCreate:
                 ),
             )
         return found[-1] if found else None
-
-    def _end(self, tx: Transaction, operation_id: UUID) -> None:
-        """An operation that was taken over is being undone: what one sees of the container is as good as gone."""
-        if not self._intents.done(tx, operation_id):
-            raise Unavailable("the request took too long and was undone", retry_after=1)
 
     def _labels(self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID) -> dict[str, str]:
         return {

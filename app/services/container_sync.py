@@ -26,6 +26,7 @@ from app.engine.fleet import Fleet
 from app.errors import Error, NotFound, Unavailable
 from app.store import accounts, addresses, container_names, container_ports, containers, events, operations
 from app.store import volumes as store_volumes
+from app.store.containers import WrittenMeanwhile
 from app.store.session import Store, Transaction
 
 log = structlog.get_logger()
@@ -69,16 +70,18 @@ class ContainerSync:
                 continue
             seen["State"]["Error"] = scrub(seen["State"].get("Error") or "", engine_words(container))
             values = self._values(container, seen, words)
-            with self._store.begin() as tx:
-                if not containers.write_seen(tx, container, **values):
-                    continue
-                if also:
-                    also(tx)
-                # Last, for it may tell of new volumes: the lock of the events, which all share, comes after others.
-                self._write_attachments(tx, container, seen)
-                if container.state is ContainerState.REMOVING:
-                    containers.keep_removing(tx, container_id)
-                    return containers.find_by_id(tx, container_id)
+            try:
+                with self._store.begin() as tx:
+                    containers.write_seen(tx, container, **values)
+                    if also:
+                        also(tx)
+                    # Last, for it may tell of new volumes: the lock of the events, which all share, comes after others.
+                    self._write_attachments(tx, container, seen)
+                    if container.state is ContainerState.REMOVING:
+                        containers.keep_removing(tx, container_id)
+                        return containers.find_by_id(tx, container_id)
+            except WrittenMeanwhile:
+                continue
             known = {field.name: values[field.name] for field in fields(Container) if field.name in values}
             return replace(container, version=container.version + 1, **known)
         raise Unavailable(f"container {container_id} changes too fast to be followed", retry_after=1)
@@ -148,26 +151,31 @@ class ContainerSync:
 
     def _gone(self, container: Container, also: Also | None) -> bool:
         """The engine does not have it. False where somebody else has written meanwhile, so that one must look again."""
+        if container.state is ContainerState.CREATING:
+            # The engine call may be under way: the operation's own end decides.
+            return True
+        try:
+            self._write_gone(container, also)
+        except WrittenMeanwhile:
+            return False
+        return True
+
+    def _write_gone(self, container: Container, also: Also | None) -> None:
         with self._store.begin() as tx:
-            if container.state is ContainerState.CREATING:
-                # The engine call may be under way: the operation's own end decides.
-                return True
             if operations.is_pending(tx, container.id, OperationKind.REMOVE):
                 # Its volumes may be wanted: the removal's own end decides. What `also` ends is another operation.
                 if also:
                     also(tx)
-                return True
+                return
             if container.auto_remove or container.state is ContainerState.REMOVING:
                 forget(tx, container, volumes=container.auto_remove)
             elif container.state is not ContainerState.DEAD:
                 # Removed behind our back. The tenant learns it, and removes the row himself.
-                if not containers.write_seen(tx, container, **self._lost(container)):
-                    return False
+                containers.write_seen(tx, container, **self._lost(container))
                 container_ports.release(tx, container.id)
                 addresses.record(tx, container.id, {})
             if also:
                 also(tx)
-            return True
 
     @staticmethod
     def _lost(container: Container) -> dict[str, Any]:

@@ -122,8 +122,8 @@ class ImageContent:
                 raise Unavailable("the image is just being removed from the node", retry_after=5)
             images.put(tx, seen["Id"], image_view.content(seen), node.id, account.id)
             also(tx)
-            if operation_id is not None and not self._intents.done(tx, operation_id):
-                raise Unavailable("the service took too long and has given up", retry_after=5)
+            if operation_id is not None:
+                self._intents.finish(tx, operation_id)
 
     def give_up(self, operation_id: UUID, node: Node, image_ids: Collection[str], names: Collection[str] = ()) -> None:
         """End an operation that brought nothing to the account. What is on the engine may be dropped."""

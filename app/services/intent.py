@@ -47,9 +47,16 @@ class Intents:
             detail=detail,
         )
 
-    def done(self, tx: Transaction, operation_id: UUID) -> bool:
-        """False where another process has taken the operation over."""
-        return operations.end(tx, operation_id, self._process.id, OperationState.DONE)
+    def done(self, tx: Transaction, operation_id: UUID) -> None:
+        """Unless another process has taken the operation over."""
+        operations.end(tx, operation_id, self._process.id, OperationState.DONE)
+
+    def finish(self, tx: Transaction, operation_id: UUID) -> None:
+        """Done, with what else the transaction writes, or not at all.
+
+        Raises Unavailable, with the next statement, where another process has taken the operation over.
+        """
+        operations.finish(tx, operation_id, self._process.id)
 
     def undone(self, tx: Transaction, operation_id: UUID, why: str) -> None:
         operations.end(tx, operation_id, self._process.id, OperationState.UNDONE, why)

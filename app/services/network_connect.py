@@ -77,8 +77,6 @@ class NetworkConnect:
             if network.is_default and before:
                 place = replace(place, ipv4=before.ipv4)
             added = endpoints.add(tx, container.id, place)
-            if added is None:
-                raise NotFound(f"network {network.name} not found")
             detail = {"uuid": str(network.uuid)}
             return self._intents.open(tx, OperationKind.CONNECT, container, detail), added, before
 

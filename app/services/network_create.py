@@ -92,8 +92,7 @@ class NetworkCreate:
                 networks.set_ready(tx, network.uuid)
                 about = {"name": network.name, "type": "bridge"}
                 events.append(tx, event.ours(network.account_id, "network", "create", network.id, about))
-                if not self._intents.done(tx, operation_id):
-                    raise Unavailable("the request took too long and was undone", retry_after=1)
+                self._intents.finish(tx, operation_id)
         except Error as error:
             try:
                 undo_create(self._store, self._fleet, network, node)

@@ -7,6 +7,7 @@ keep it to that size. A removal marks the row, which frees the name, before the 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ from app.services.disk_usage import VolumeSizes
 from app.services.intent import Intents
 from app.services.process import Process
 from app.store import accounts, events, nodes, operations, volumes
+from app.store.operations import TakenOver
 from app.store.session import Store, Transaction, UniqueViolation
 
 log = structlog.get_logger()
@@ -105,8 +107,7 @@ class Volumes:
         with self._intents.ending(operation_id, {volume.engine_name: volume.name}, refused):
             self._fleet.on(node).create_volume(volume.engine_name, labels=labels, options=volume.options)
             with self._store.begin() as tx:
-                if not self._intents.done(tx, operation_id):
-                    raise Unavailable("the request took too long and was undone", retry_after=1)
+                self._intents.finish(tx, operation_id)
                 volumes.set_ready(tx, volume.id)
                 tell(tx, volume, "create")
 
@@ -144,10 +145,11 @@ class Volumes:
             return
         try:
             self._fleet.on(node).remove_volume(volume.engine_name)
-            with self._store.begin() as tx:
-                if self._intents.done(tx, operation_id):
-                    volumes.end_removal(tx, volume.id)
-                    tell(tx, volume, "destroy")
+            # Who takes it over tells of it.
+            with contextlib.suppress(TakenOver), self._store.begin() as tx:
+                self._intents.finish(tx, operation_id)
+                volumes.end_removal(tx, volume.id)
+                tell(tx, volume, "destroy")
         except BaseException as error:
             # It is gone for its account; an observer takes it from the engine.
             self._intents.abandon(operation_id)
@@ -204,8 +206,9 @@ def recover(store: Store, fleet: Fleet, process: Process, node: Node, operation:
         volume = volumes.find_by_id(tx, volume_id)
     if volume is not None:
         _remove_from_engine(fleet, node, volume)
-    with store.begin() as tx:
-        if operations.end(tx, operation.id, process.id, OperationState.DONE) and volume is not None:
+    with contextlib.suppress(TakenOver), store.begin() as tx:
+        operations.finish(tx, operation.id, process.id)
+        if volume is not None:
             volumes.end_removal(tx, volume_id)
             tell(tx, volume, "destroy")
 

@@ -9,9 +9,14 @@ from sqlalchemy import Row, bindparam, delete, func, insert, select, text, updat
 
 from app.domain.account import Account, AccountKey
 from app.store import prepared
-from app.store.prepared import Prepared
+from app.store.prepared import Guard, Prepared
 from app.store.session import Transaction
 from app.store.tables import account_keys, accounts, revoked_certificates
+
+
+class OverQuota(Exception):
+    """What is asked for is more than the account's quota leaves."""
+
 
 _COLUMNS = (
     accounts.c.id,
@@ -31,7 +36,7 @@ _BY_KEY = Prepared(
     .where(accounts.c.login == bindparam("login"), account_keys.c.fingerprint == bindparam("fingerprint"))
 )
 
-_RESERVE = Prepared(
+_RESERVE = Guard(
     text(
         """
         UPDATE accounts SET used_containers = used_containers + 1, used_memory = used_memory + :memory,
@@ -39,7 +44,8 @@ _RESERVE = Prepared(
         WHERE id = :id AND used_containers + 1 <= max_containers AND used_memory + :memory <= max_memory
           AND used_nano_cpus + :nano_cpus <= max_nano_cpus
         """
-    )
+    ),
+    OverQuota,
 )
 
 _LOCK = Prepared(text("SELECT FROM accounts WHERE id = :id FOR NO KEY UPDATE"))
@@ -98,9 +104,12 @@ def set_quota(tx: Transaction, login: str, **limits: int) -> bool:
     return tx.execute(update(accounts).where(accounts.c.login == login).values(**limits)).rowcount == 1
 
 
-def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> bool:
-    """Count one more container, in one guarded statement: parallel creates cannot pass the quota together."""
-    return _RESERVE.count(tx, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus}) == 1
+def reserve(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int) -> None:
+    """Count one more container, in one guarded statement: parallel creates cannot pass the quota together.
+
+    Raises OverQuota, with the next statement.
+    """
+    _RESERVE.later(tx, {"id": account_id, "memory": memory, "nano_cpus": nano_cpus})
 
 
 def adjust(tx: Transaction, account_id: UUID, memory: int, nano_cpus: int, *, anyhow: bool = False) -> bool:

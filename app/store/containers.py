@@ -17,7 +17,7 @@ from app.domain.node import Node
 from app.errors import NotFound
 from app.store import container_names, container_words, prepared
 from app.store.nodes import COLUMNS as NODE_COLUMNS
-from app.store.prepared import Prepared
+from app.store.prepared import Guard, Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import containers, nodes
 
@@ -136,12 +136,17 @@ _REMOVE = Prepared(
 )
 
 
+class WrittenMeanwhile(Exception):
+    """Somebody else has written the row since it was read."""
+
+
 @cache
-def _write(names: tuple[str, ...]) -> Prepared:
-    return Prepared(
+def _write(names: tuple[str, ...]) -> Guard:
+    return Guard(
         update(containers)
         .where(containers.c.id == bindparam("container"), containers.c.version == bindparam("read"))
-        .values(version=containers.c.version + 1, **{name: bindparam(name) for name in names})
+        .values(version=containers.c.version + 1, **{name: bindparam(name) for name in names}),
+        WrittenMeanwhile,
     )
 
 
@@ -217,11 +222,11 @@ def insert_new(tx: Transaction, **values: Any) -> None:
     _INSERT.later(tx, {**values, "spec": to_json(values["spec"])})
 
 
-def write_seen(tx: Transaction, container: Container, **values: Any) -> bool:
-    """Write what was seen on the engine, unless somebody has written since `container` was read."""
+def write_seen(tx: Transaction, container: Container, **values: Any) -> None:
+    """Write what was seen on the engine. Raises WrittenMeanwhile, with the next statement."""
     told = {name: to_json(value) if isinstance(value, dict) else value for name, value in values.items()}
     told |= {"container": container.id, "read": container.version}
-    return _write(tuple(values)).count(tx, told) == 1
+    _write(tuple(values)).later(tx, told)
 
 
 def begin_removal(tx: Transaction, container: Container) -> bool:

@@ -9,32 +9,43 @@ from uuid import UUID
 from sqlalchemy import delete, select, text
 
 from app.domain.network import Network, Place
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.store.networks import _COLUMNS as NETWORK_COLUMNS
-from app.store.prepared import Prepared
+from app.store.prepared import Prepared, raising
 from app.store.session import Transaction, to_json
 from app.store.tables import container_endpoints, networks
 
 #: States in which an engine holds a container's address, or may be about to.
 _ACTIVE = "('creating', 'running', 'paused', 'restarting')"
 
+
+class NotJoined(Exception):
+    """The network is going or gone, or the container is on it already."""
+
+
+class NoAddress(Exception):
+    """Every address of the network is taken."""
+
+
 # The lock makes a removal of the network wait, or be waited for and then seen.
 _ADD = Prepared(
     text(
-        """
-        WITH joined AS (SELECT uuid FROM networks WHERE uuid = :network AND NOT removing FOR KEY SHARE)
-        INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
-        SELECT CAST(:container AS text), uuid, CAST(:ipv4 AS inet), CAST(:reserved AS boolean), CAST(:mac AS text),
-               CAST(:aliases AS jsonb), CAST(:links AS jsonb)
-        FROM joined ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING
-        """
+        f"""
+        WITH joined AS (SELECT uuid FROM networks WHERE uuid = :network AND NOT removing FOR KEY SHARE),
+        added AS (
+            INSERT INTO container_endpoints (container_id, network_uuid, ipv4, reserved, mac, aliases, links)
+            SELECT CAST(:container AS text), uuid, CAST(:ipv4 AS inet), CAST(:reserved AS boolean), CAST(:mac AS text),
+                   CAST(:aliases AS jsonb), CAST(:links AS jsonb)
+            FROM joined ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING RETURNING 1)
+        SELECT {raising(NotJoined)} WHERE NOT EXISTS (SELECT FROM added)
+        """  # noqa: S608
     )
 )
 
 # What follows an address that is taken is free, unless that is taken too.
 _ADD_FREE = Prepared(
     text(
-        """
+        f"""
         WITH joined AS (
             SELECT uuid, subnet, gateway, aux_addresses FROM networks
             WHERE uuid = :network AND NOT removing FOR KEY SHARE),
@@ -54,8 +65,11 @@ _ADD_FREE = Prepared(
                    CAST(:links AS jsonb)
             FROM joined, free WHERE free.address IS NOT NULL
             ON CONFLICT ON CONSTRAINT pk_container_endpoints DO NOTHING RETURNING ipv4)
-        SELECT (SELECT host(ipv4) FROM added), (SELECT address IS NULL FROM free) FROM joined
-        """
+        SELECT (SELECT host(ipv4) FROM added), CASE
+            WHEN EXISTS (SELECT FROM added) THEN true
+            WHEN EXISTS (SELECT FROM joined, free WHERE free.address IS NULL) THEN {raising(NoAddress)}
+            ELSE {raising(NotJoined)} END
+        """  # noqa: S608
     )
 )
 
@@ -70,8 +84,8 @@ class Attached:
     endpoint: dict[str, Any]
 
 
-def add(tx: Transaction, container_id: str, place: Place) -> Place | None:
-    """The place as it is now; None where the network is going or gone, or the container is on it already.
+def add(tx: Transaction, container_id: str, place: Place) -> Place:
+    """The place as it is now. Raises NotFound where the network is going or gone, or the container is on it already.
 
     On the default network, where nobody chooses one, a container keeps the address that it is given here: the lowest
     that nobody has. The account's row must be locked, so that nobody else takes it meanwhile. Raises Conflict where
@@ -84,14 +98,17 @@ def add(tx: Transaction, container_id: str, place: Place) -> Place | None:
         "aliases": to_json(list(place.aliases)),
         "links": to_json([list(link) for link in place.links]),
     }
-    if place.ipv4 or not place.network.is_default:
-        added = _ADD.count(tx, {**values, "ipv4": place.ipv4 or None, "reserved": place.network.is_default})
-        return place if added == 1 else None
-    address, full = _ADD_FREE.row(tx, values) or (None, False)
-    if full:
+    chosen = bool(place.ipv4) or not place.network.is_default
+    if chosen:
+        values |= {"ipv4": place.ipv4 or None, "reserved": place.network.is_default}
+    try:
+        row = (_ADD if chosen else _ADD_FREE).row(tx, values)
+    except NotJoined as error:
+        raise NotFound(f"network {place.network.name} not found") from error
+    except NoAddress as error:
         about = f"{place.network.name} ({place.network.id})"
-        raise Conflict(f"no available IPv4 addresses on this network's address pools: {about}")
-    return replace(place, ipv4=address) if address else None
+        raise Conflict(f"no available IPv4 addresses on this network's address pools: {about}") from error
+    return place if row is None else replace(place, ipv4=row[0])
 
 
 def remove(tx: Transaction, container_id: str, network_uuid: UUID) -> bool:

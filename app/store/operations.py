@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, text, update
 
 from app.domain.operation import Operation, OperationKind, OperationState
-from app.store.prepared import Prepared
+from app.errors import Unavailable
+from app.store.prepared import Guard, Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import operations
 
@@ -26,6 +27,17 @@ _COLUMNS = (
     operations.c.process_id,
     operations.c.detail,
 )
+
+
+class TakenOver(Unavailable):
+    """Another process has taken the operation over, and undoes it."""
+
+    def __init__(
+        self, message: str = "the request took too long and was undone", *, retry_after: int | None = 1
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
 _PENDING = operations.c.state == OperationState.PENDING
 
 _OPEN = Prepared(
@@ -41,14 +53,13 @@ _IS_PENDING = Prepared(
     text("SELECT FROM operations WHERE target = :target AND kind = :kind AND state = 'pending' LIMIT 1")
 )
 
-_END = Prepared(
-    text(
-        """
-        UPDATE operations SET state = :state, error = :error, finished_at = now()
-        WHERE id = :id AND process_id = :process AND state = 'pending'
-        """
-    )
+_ENDED = text(
+    """
+    UPDATE operations SET state = :state, error = :error, finished_at = now()
+    WHERE id = :id AND process_id = :process AND state = 'pending'
+    """
 )
+_END, _FINISH = Prepared(_ENDED), Guard(_ENDED, TakenOver)
 
 
 def _operation(row: Any) -> Operation:
@@ -77,10 +88,15 @@ def set_detail(tx: Transaction, operation_id: UUID, detail: dict[str, Any]) -> N
     tx.execute(update(operations).where(operations.c.id == operation_id).values(detail=detail))
 
 
-def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationState, error: str = "") -> bool:
-    """False where the operation is no longer this process's: another one has taken it over."""
+def end(tx: Transaction, operation_id: UUID, process_id: UUID, state: OperationState, error: str = "") -> None:
+    """Unless the operation is no longer this process's: another one has taken it over."""
     values = {"id": operation_id, "process": process_id, "state": str(state), "error": error[:500]}
-    return _END.count(tx, values) == 1
+    _END.later(tx, values)
+
+
+def finish(tx: Transaction, operation_id: UUID, process_id: UUID) -> None:
+    """Done, together with what else the transaction writes. Raises TakenOver, with the next statement."""
+    _FINISH.later(tx, {"id": operation_id, "process": process_id, "state": str(OperationState.DONE), "error": ""})
 
 
 def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Operation]:

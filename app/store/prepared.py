@@ -18,7 +18,7 @@ from sqlalchemy import ClauseElement, DateTime, Select, Uuid, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from app.store.session import Transaction, send, send_later
+from app.store.session import GUARDED, Transaction, send, send_alone, send_later
 
 _DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -36,7 +36,7 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled: Any = statement.compile(dialect=_DIALECT)
-        self._sql = sql = str(compiled)
+        self._sql = sql = self._whole(str(compiled))
         if "%%" in sql:
             raise ValueError("a percent sign cannot be told from a parameter's")
         names = list(dict.fromkeys(_PARAMETER.findall(sql)))
@@ -49,6 +49,9 @@ class Prepared:
         self._prepare = f"PREPARE {self._name}{types} AS {numbered}".encode()
         values = f" ({', '.join(f'%({name})s' for name in names)})" if names else ""
         self._execute = f"EXECUTE {self._name}{values}"
+
+    def _whole(self, sql: str) -> str:
+        return sql
 
     def rows(self, tx: Transaction, values: Mapping[str, Any] | None = None) -> list[Row]:
         return self._run(tx, values).fetchall()
@@ -74,10 +77,32 @@ class Prepared:
         # What the pool keeps with a connection ends with it, as does what the server has prepared.
         prepared: set[str] = tx.info.setdefault("prepared", set())
         if self._name not in prepared:
-            send(tx, self._prepare)
+            # Not with what was put off, which may be whole with what follows.
+            send_alone(tx, self._prepare)
             prepared.add(self._name)
         message: bytes = tx.connection.cursor().mogrify(self._execute, {**self._own, **values})
         return message
+
+
+class Guard(Prepared):
+    """A statement without RETURNING that must write a row, for `later`, when nobody counts.
+
+    Where it writes none, `error` is raised by what it is told with, and the transaction can only be undone.
+    """
+
+    def __init__(self, statement: ClauseElement, error: type[Exception]) -> None:
+        self._raises = raising(error)
+        super().__init__(statement)
+
+    def _whole(self, sql: str) -> str:
+        unless = f"SELECT {self._raises} WHERE NOT EXISTS (SELECT FROM written)"  # noqa: S608
+        return f"WITH written AS ({sql} RETURNING 1) {unless}"
+
+
+def raising(error: type[Exception]) -> str:
+    """An expression of SQL that raises `error`, which takes no argument, in who told the server of it."""
+    GUARDED[error.__name__] = error
+    return f"nothing_written('{error.__name__}')"
 
 
 class Together:
@@ -90,7 +115,7 @@ class Together:
         columns = []
         for number, query in enumerate(queries):
             rows = query.subquery(f"q{number}")
-            columns.append(select(func.jsonb_agg(func.jsonb_build_array(*rows.c))).scalar_subquery())
+            columns.append(select(func.json_agg(func.json_build_array(*rows.c))).scalar_subquery())
         self._prepared = Prepared(select(*columns))
         self._readers = [[_reader(column.type) for column in query.selected_columns] for query in queries]
 

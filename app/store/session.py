@@ -26,8 +26,12 @@ Transaction = Connection
 MAX_OVERFLOW = 4
 
 #: Where a connection keeps what is to be sent before its next statement; there is none outside of transactions.
-_UNSENT = "unsent"
+_PUT_OFF = "put off"
 _BEGIN = b"BEGIN"
+_NOT_LASTING = b"SET LOCAL synchronous_commit TO off"
+#: The SQLSTATE of the function nothing_written(), and what its argument means.
+_NOTHING_WRITTEN = "SD001"
+GUARDED: dict[str, type[Exception]] = {}
 
 #: A NUL as JSON has it: an odd number of backslashes before the u.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -47,6 +51,40 @@ class UniqueViolation(Exception):
         self.constraint = constraint
 
 
+class _PutOff:
+    """What a transaction says with its next statement; `first` goes with its first one, or is never said."""
+
+    def __init__(self, *first: bytes, together: bool = False) -> None:
+        self.statements = list(first)
+        self.begun = False
+        self.any = False
+        self._together = together
+
+    def add(self, statement: bytes) -> None:
+        self._must_be_open()
+        self.any = True
+        self.statements.append(statement)
+
+    def before(self, statement: bytes) -> bytes:
+        """The next message, with `statement` as its last."""
+        self._must_be_open()
+        self.begun = self.any = True
+        message = b"; ".join([*self.statements, statement])
+        self.statements.clear()
+        return message
+
+    def tell(self, connection: Transaction) -> None:
+        """Ahead of a statement that goes another way."""
+        if self._together:
+            raise RuntimeError("only prepared statements can be one message")
+        if self.statements:
+            send(connection, self.statements.pop())
+
+    def _must_be_open(self) -> None:
+        if self._together and self.begun:
+            raise RuntimeError("the transaction was one message, which was sent")
+
+
 class Store:
     """The database. Make it after a fork: connections must not be shared between processes."""
 
@@ -58,6 +96,8 @@ class Store:
             pool_timeout=10,
             # The one that was used last knows the statements.
             pool_use_lifo=True,
+            # A block leaves no transaction behind, or drops its connection.
+            pool_reset_on_return=None,
             # So that a connection never has to change its mode: each change is a round trip. `begin` says BEGIN itself.
             isolation_level="AUTOCOMMIT",
             connect_args={
@@ -82,15 +122,15 @@ class Store:
         Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
         """
         with self._kinds(), self._engine.connect() as connection:
-            connection.info[_UNSENT] = [_BEGIN]
+            told = connection.info[_PUT_OFF] = _PutOff(_BEGIN)
             try:
                 yield connection
-                if connection.info[_UNSENT] != [_BEGIN]:
+                if told.any:
                     send(connection, b"COMMIT")
             except BaseException:
                 # One that is lost has nothing to roll back.
-                if not connection.invalidated and connection.info[_UNSENT] != [_BEGIN]:
-                    connection.info[_UNSENT] = []
+                if told.begun and not connection.invalidated:
+                    told.statements.clear()
                     try:
                         send(connection, b"ROLLBACK")
                     except DBAPIError:
@@ -98,7 +138,25 @@ class Store:
                 raise
             finally:
                 if not connection.invalidated:
-                    del connection.info[_UNSENT]
+                    del connection.info[_PUT_OFF]
+
+    @contextmanager
+    def together(self, *, lasting: bool = True) -> Iterator[Transaction]:
+        """A transaction that is one message, for which nothing has to be read first: PostgreSQL takes the statements
+        of a message for one. It ends with the first prepared statement that is not put off; no other kind can be used.
+
+        Where it is not `lasting`, nobody waits for the disk: a server that dies within its next second has forgotten
+        it, unless a later transaction has waited. Raises as `begin` does.
+        """
+        with self._kinds(), self._engine.connect() as connection:
+            told = connection.info[_PUT_OFF] = _PutOff(*([] if lasting else [_NOT_LASTING]), together=True)
+            try:
+                yield connection
+                if told.any and not told.begun:
+                    send(connection, told.statements.pop())
+            finally:
+                if not connection.invalidated:
+                    del connection.info[_PUT_OFF]
 
     @contextmanager
     def autocommit(self) -> Iterator[Transaction]:
@@ -148,16 +206,20 @@ class Store:
 def send(connection: Transaction, statement: bytes) -> Any:
     """Tell the database what was put off until now and `statement`, in one message; the driver's cursor for the last.
 
-    Raises as SQLAlchemy does.
+    Raises as SQLAlchemy does, and what a `prepared.Guard` raises.
     """
+    put_off: _PutOff | None = connection.info.get(_PUT_OFF)
+    return send_alone(connection, put_off.before(statement) if put_off else statement)
+
+
+def send_alone(connection: Transaction, statement: bytes) -> Any:
+    """Like `send`, while what was put off stays so."""
     cursor = connection.connection.cursor()
-    unsent = connection.info.get(_UNSENT)
-    if unsent:
-        connection.info[_UNSENT] = []
-        statement = b"; ".join([*unsent, statement])
     try:
         cursor.execute(statement)
     except psycopg2.Error as error:
+        if error.pgcode == _NOTHING_WRITTEN:
+            raise GUARDED[str(error.diag.message_primary)] from error
         lost = connection.dialect.is_disconnect(error, connection.connection, None)
         # 0A000: a migration has changed the type of a column; a new connection plans anew.
         if lost or error.pgcode == "0A000":
@@ -171,18 +233,18 @@ def send(connection: Transaction, statement: bytes) -> Any:
 
 def send_later(connection: Transaction, statement: bytes) -> bool:
     """Put a statement off until the next one, or the end of the transaction. False where there is no transaction."""
-    unsent: list[bytes] | None = connection.info.get(_UNSENT)
-    if unsent is None:
+    put_off: _PutOff | None = connection.info.get(_PUT_OFF)
+    if put_off is None:
         return False
-    unsent.append(statement)
+    put_off.add(statement)
     return True
 
 
 def _send_first(connection: Connection, _cursor: Any, _statement: str, *_: Any) -> None:
     """Ahead of one of SQLAlchemy's statements: what was put off until now."""
-    unsent = connection.info.get(_UNSENT)
-    if unsent:
-        send(connection, unsent.pop())
+    put_off: _PutOff | None = connection.info.get(_PUT_OFF)
+    if put_off is not None:
+        put_off.tell(connection)
 
 
 def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:

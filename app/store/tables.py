@@ -592,3 +592,11 @@ _NO_CHANGE_OF_AUDIT = """
     COMMENT ON FUNCTION refuse_change_of_audit() IS 'makes the table audit append-only';
 """
 event.listen(audit, "after_create", DDL(_NO_CHANGE_OF_AUDIT))
+
+#: What `prepared.Guard` calls.
+_NOTHING_WRITTEN = """
+    CREATE FUNCTION nothing_written(what text) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION USING MESSAGE = what, ERRCODE = 'SD001'; END $$;
+    COMMENT ON FUNCTION nothing_written(text) IS 'undoes a transaction in which a statement had to write a row';
+"""
+event.listen(metadata, "after_create", DDL(_NOTHING_WRITTEN))

@@ -40,6 +40,13 @@ _NO_CHANGE_OF_AUDIT = """
     COMMENT ON FUNCTION refuse_change_of_audit() IS 'makes the table audit append-only';
 """
 
+#: What the service's guarded statements call.
+_NOTHING_WRITTEN = """
+    CREATE FUNCTION nothing_written(what text) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION USING MESSAGE = what, ERRCODE = 'SD001'; END $$;
+    COMMENT ON FUNCTION nothing_written(text) IS 'undoes a transaction in which a statement had to write a row';
+"""
+
 
 def upgrade() -> None:  # noqa: PLR0915  (a statement a table)
     op.create_table(
@@ -894,10 +901,12 @@ def upgrade() -> None:  # noqa: PLR0915  (a statement a table)
     op.create_index(op.f("ix_audit_account_id_at"), "audit", ["account_id", "at"], unique=False)
     op.create_index("ix_audit_refused", "audit", ["at"], unique=False, postgresql_where=sa.text("result <> 'done'"))
     op.execute(_NO_CHANGE_OF_AUDIT)
+    op.execute(_NOTHING_WRITTEN)
     _seed_packages()
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION nothing_written(text)")
     op.drop_table("audit")
     op.execute("DROP FUNCTION refuse_change_of_audit()")
     op.drop_index(op.f("ix_execs_engine_exec_id"), table_name="execs")

@@ -4,8 +4,10 @@ import json
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from app.errors import Internal, NotFound, Unavailable
+from app.store.session import Transaction
 from tests.integration.world import World
 
 PUBLISHED = {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}], "81/udp": [{"HostPort": ""}]}}}
@@ -47,15 +49,19 @@ def test_a_rename_is_not_overwritten_by_a_slow_answer(world: World) -> None:
 
 def test_what_also_is_to_be_written_is_written_once_and_with_the_state(world: World) -> None:
     container_id = world.run(world.alice, "web")
-    ran: list[object] = []
+    world.sql("UPDATE accounts SET max_containers = 100")
+
+    def count(tx: Transaction) -> None:
+        tx.execute(text("UPDATE accounts SET max_containers = max_containers + 1 WHERE login = 'alice'"))
+
     hang = world.engine.hang("inspect_container", after=True)
-    slow = threading.Thread(target=world.observer.sync.refresh, args=(container_id, ran.append))
+    slow = threading.Thread(target=world.observer.sync.refresh, args=(container_id, count))
     slow.start()
     assert hang.reached.wait(10)
     world.api.sync.refresh(container_id)
     hang.release()
     slow.join(10)
-    assert len(ran) == 1
+    assert world.sql("SELECT max_containers FROM accounts WHERE login = 'alice'") == [(101,)]
 
     def refuse(_: object) -> None:
         raise Internal("no")

@@ -173,8 +173,10 @@ def test_one_that_was_taken_over_is_not_ended_by_its_old_process(world: World) -
     world.observer.recovery.run()
     assert world.pending_process(container_id) == world.observer.process.id
     world.api.process.beat()
+    with pytest.raises(operations.TakenOver), world.store.begin() as tx:
+        operations.finish(tx, operation_id, world.api.process.id)
     with world.store.begin() as tx:
-        assert not operations.end(tx, operation_id, world.api.process.id, OperationState.DONE)
+        operations.end(tx, operation_id, world.api.process.id, OperationState.DONE)
         operations.hand_over(tx, operation_id, world.api.process.id, UUID(int=0))
     assert world.pending_process(container_id) == world.observer.process.id
     world.engine.away = False

@@ -9,8 +9,12 @@ from tests.integration.world import World, at_once
 
 
 def reserve(world: World, memory: int = GIB, nano_cpus: int = 10**9) -> bool:
-    with world.store.begin() as tx:
-        return accounts.reserve(tx, world.alice.id, memory, nano_cpus)
+    try:
+        with world.store.begin() as tx:
+            accounts.reserve(tx, world.alice.id, memory, nano_cpus)
+    except accounts.OverQuota:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("limit", ["max_containers", "max_memory", "max_nano_cpus"])

@@ -16,8 +16,9 @@ def test_a_write_of_what_was_seen_needs_the_version_that_was_read(world: World) 
     first, second = world.row(container_id), world.row(container_id)
     assert first and second
     with world.store.begin() as tx:
-        assert containers.write_seen(tx, first, exit_code=1)
-        assert not containers.write_seen(tx, second, exit_code=2)
+        containers.write_seen(tx, first, exit_code=1)
+    with pytest.raises(containers.WrittenMeanwhile), world.store.begin() as tx:
+        containers.write_seen(tx, second, exit_code=2)
     row = world.row(container_id)
     assert row and (row.exit_code, row.version) == (1, first.version + 1)
 

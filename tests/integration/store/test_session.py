@@ -5,12 +5,12 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.exc import IntegrityError, NotSupportedError
 
 from app.errors import NotFound, Unavailable
 from app.store import accounts, events, tables
-from app.store.prepared import Prepared, Together
+from app.store.prepared import Guard, Prepared, Together
 from app.store.session import Store, UniqueViolation, to_json
 from tests.integration.world import World, wait_for
 
@@ -145,6 +145,74 @@ def test_outside_of_a_transaction_nothing_is_put_off(world: World) -> None:
         assert "carol" in _logins(world)
         with pytest.raises(IntegrityError):
             _insert("alice").later(tx, {})
+
+
+def test_what_is_together_is_one_message_and_one_transaction(world: World) -> None:
+    carol, both = _insert("carol"), Prepared(text("SELECT count(*) FROM accounts WHERE login IN ('carol', 'dave')"))
+    with world.store.together() as tx:
+        carol.later(tx, {})
+        _insert("dave").later(tx, {})
+        assert both.row(tx) == (2,)
+        assert _logins(world) >= {"carol", "dave"}, "it did not end with its message"
+        with pytest.raises(RuntimeError):
+            both.row(tx)
+        with pytest.raises(RuntimeError):
+            carol.later(tx, {})
+    with world.store.together() as tx:
+        _insert("erin").later(tx, {})
+        _insert("frank").later(tx, {})
+    assert _logins(world) >= {"erin", "frank"}
+    with world.store.together():
+        pass
+
+
+def test_what_is_together_is_undone_together(world: World) -> None:
+    with pytest.raises(UniqueViolation), world.store.together(lasting=False) as tx:
+        _insert("carol").later(tx, {})
+        _insert("alice").later(tx, {})
+    with pytest.raises(NotFound), world.store.together(lasting=False) as tx:
+        _insert("carol").later(tx, {})
+        raise NotFound("no")
+    with pytest.raises(RuntimeError), world.store.together() as tx:
+        _insert("carol").later(tx, {})
+        accounts.list_all(tx)
+    assert "carol" not in _logins(world)
+    with world.store.begin() as tx:
+        assert accounts.find_by_login(tx, "alice"), "the connection was left in the transaction"
+
+
+def test_nobody_waits_for_the_disk_where_it_is_not_lasting(world: World) -> None:
+    setting = Prepared(text("SELECT current_setting('synchronous_commit')"))
+    # The pool has no other connection.
+    with world.store.autocommit() as tx:
+        tx.execute(text("SET synchronous_commit TO on"))
+    with world.store.together(lasting=False) as tx:
+        assert setting.row(tx) == ("off",)
+    for block in (world.store.together, world.store.begin, world.store.autocommit):
+        with block() as tx:
+            assert setting.row(tx) == ("on",)
+
+
+class _NobodyThere(Exception):
+    pass
+
+
+@pytest.mark.parametrize("block", ["begin", "together"])
+def test_a_guard_that_writes_nothing_undoes_all(world: World, block: str) -> None:
+    disable = Guard(
+        update(tables.accounts).where(tables.accounts.c.login == bindparam("who")).values(disabled_at=func.now()),
+        _NobodyThere,
+    )
+    with pytest.raises(_NobodyThere), getattr(world.store, block)() as tx:
+        _insert("carol").later(tx, {})
+        disable.later(tx, {"who": "nobody"})
+        _insert("dave").later(tx, {})
+    assert _logins(world) == {"alice", "bob"}
+    with getattr(world.store, block)() as tx:
+        _insert("carol").later(tx, {})
+        disable.later(tx, {"who": "alice"})
+    assert world.sql("SELECT login FROM accounts WHERE disabled_at IS NOT NULL") == [("alice",)]
+    assert "carol" in _logins(world)
 
 
 def test_a_prepared_statement_outlives_a_transaction_and_not_its_connection(world: World) -> None:
