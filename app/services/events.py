@@ -37,6 +37,9 @@ LOOK_SECONDS = 5.0
 #: What a stream may lag behind before it is ended, in bytes.
 BUFFER = 4 * 1024 * 1024
 FOREVER = 2**63 - 1
+#: How long after an event an observer has stored it, unless it is very busy: a stream stays so much longer than its
+#: `until`, or what happened right before it would be missing.
+LATE = 250_000_000
 _LAST_CHUNK = b"0\r\n\r\n"
 
 #: Makes what a client is shown of a message at API 1.44; None hides it. One per version: it is also the key by which
@@ -97,7 +100,7 @@ class Events:
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         listener = _Listener(account.id, filters, last, shown, ours)
-        goes_on = last > time.time_ns()
+        goes_on = last + LATE > time.time_ns()
         # Where nothing more comes, nothing that is stored already may wait for the reader's cursor.
         up_to = FOREVER
         try:
@@ -209,12 +212,12 @@ class Events:
     def _patience(self) -> float:
         with self._lock:
             first = min((listener.until for listener in self._listeners), default=FOREVER)
-        return max(0.01, min(LOOK_SECONDS, first / 1e9 - time.time()))
+        return max(0.01, min(LOOK_SECONDS, (first + LATE) / 1e9 - time.time()))
 
     def _end_due(self) -> None:
-        now = time.time_ns()
+        late = time.time_ns() - LATE
         with self._lock:
-            due = [listener for listener in self._listeners if listener.until <= now]
+            due = [listener for listener in self._listeners if listener.until <= late]
         for listener in due:
             self._send(listener, _LAST_CHUNK)
             self._drop(listener)

@@ -94,6 +94,14 @@ def test_following_is_live_and_only_of_ones_own(stack: Stack, alice: str, bob: s
         assert {line.split()[1] for line in seen} == {name}
 
 
+def test_what_happened_right_before_one_asks_is_told(stack: Stack, alice: str) -> None:
+    docker = Docker(stack, alice)
+    for _ in range(5):
+        began = stamp()
+        stack.request(alice, "DELETE", f"/containers/{docker('create', 'busybox').text.strip()}")
+        assert life(told(docker, since=began)) == ["create", "destroy"]
+
+
 def test_until_a_moment_to_come(stack: Stack, alice: str) -> None:
     docker = Docker(stack, alice)
     ends = time.time() + 2

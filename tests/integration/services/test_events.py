@@ -165,6 +165,17 @@ def test_until_a_moment_to_come(world: World, listen) -> None:
     assert time.time_ns() - began >= SECOND // 2
 
 
+def test_until_now_is_told_what_is_stored_a_moment_later(world: World, listen) -> None:
+    """An observer stores an event some time after it happened."""
+    began = time.time_ns()
+    client, past = listen(since=1, until=began), listen(since=1, until=began - SECOND)
+    happen(world, world.alice, "start", began - SECOND // 100)
+    happen(world, world.alice, "die", began + SECOND // 100)
+    assert [m["Action"] for m in client.all()] == ["start"]
+    assert time.time_ns() - began < 5 * SECOND
+    assert past.all() == []
+
+
 def test_filters(world: World, listen) -> None:
     client = listen(event=["die"], label=["tier=front"])
     past = {"since": 1, "until": time.time_ns() + 60 * SECOND}
