@@ -42,6 +42,8 @@ FORGET_SECONDS = 600.0
 #: So long after an event the observer waits for more before it stores them together. What a service does itself it has
 #: mostly recorded by then.
 GATHER_SECONDS = 0.02
+#: So long a stream's reader may take to notice that the stream was ended.
+READER_SECONDS = 5.0
 
 
 class NodeFollower:
@@ -85,26 +87,33 @@ class NodeFollower:
             raise Unavailable("another engine answers at the node's address")
         looked_at = engine_clock(engine)
         self._body, gap = self._events.open(node, engine)
+        read: SimpleQueue[Json | None] = SimpleQueue()
+        reader = threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True)
         try:
             if self._stop.is_set():
                 return
             # At once: an engine drops what a reader does not take.
-            read: SimpleQueue[Json | None] = SimpleQueue()
-            threading.Thread(target=self._read, args=(self._body, read), name=f"read-{node.id}", daemon=True).start()
+            reader.start()
             with self._core.store.begin() as tx:
                 nodes.set_state(tx, node.id, "up")
             self._core.recovery.sweep(node, after_gap=True)
+            heard: list[Json | None] = []
             if gap:
-                self._events.resync(node, engine, looked_at)
+                heard = _waiting(read)
+                self._events.resync(node, engine, looked_at, _messages(heard))
             threading.Thread(target=self._watch, args=(node, self._body), name=f"watch-{node.id}", daemon=True).start()
-            batch: list[Json | None] = []
-            while None not in batch and not self._stop.is_set():
-                batch = _gather(read)
-                for event in self._events.observe(node, [message for message in batch if message is not None]):
+            while True:
+                for event in self._events.observe(node, _messages(heard)):
                     metrics.note_event_delay(time.time() - event.time_nano / 1e9)
+                if None in heard or self._stop.is_set():
+                    break
+                heard = _gather(read)
         finally:
             body, self._body = self._body, None
             body.abort()
+            # A response is not closed under a thread that reads it.
+            if reader.is_alive():
+                reader.join(READER_SECONDS)
             body.close()
         raise Unavailable("the engine ended its event stream")
 
@@ -143,13 +152,25 @@ class NodeFollower:
 
 def _gather(read: SimpleQueue[Json | None]) -> list[Json | None]:
     """Wait for a message, then a moment for those that come with it; nothing waits with one that changes no state."""
-    batch = [read.get()]
-    if batch[0] is not None and verb(batch[0]) in CHANGES_STATE:
+    first = read.get()
+    if first is None:
+        return [first]
+    if verb(first) in CHANGES_STATE:
         time.sleep(GATHER_SECONDS)
+    return [first, *_waiting(read)]
+
+
+def _waiting(read: SimpleQueue[Json | None]) -> list[Json | None]:
+    """What has been read by now."""
+    batch: list[Json | None] = []
     with contextlib.suppress(Empty):
-        while batch[-1] is not None:
+        while not batch or batch[-1] is not None:
             batch.append(read.get_nowait())
     return batch
+
+
+def _messages(batch: list[Json | None]) -> list[Json]:
+    return [message for message in batch if message is not None]
 
 
 class Observer:

@@ -51,6 +51,14 @@ class Network:
         return self.name == DEFAULT
 
 
+def uuid_of(engine_name: str) -> UUID | None:
+    """Of the network that an engine calls so; None where the name is none of ours."""
+    try:
+        return UUID(engine_name[2:]) if engine_name.startswith("n-") else None
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """A decided create request. `subnet` None leaves the choice to the data center."""

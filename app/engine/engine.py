@@ -278,6 +278,16 @@ class Engine:
         found = [n for n in self._client.json("GET", "/networks", query=query, timeout=20) if n["Name"] == name]
         return min(found, key=lambda n: n["Created"]) if found else None
 
+    def list_networks(self, labels: Iterable[str]) -> list[Json]:
+        """Networks that carry all `labels` ("key=value"), without their containers."""
+        query = {"filters": json.dumps({"label": list(labels)})}
+        return list(self._client.json("GET", "/networks", query=query, timeout=20))
+
+    def network_endpoints(self, name: str) -> dict[str, str]:
+        """Who is on the network now: the engine's id of the container -> the endpoint's name. Raises NotFound."""
+        found = self._client.json("GET", f"/networks/{name}", timeout=20)["Containers"] or {}
+        return {container: endpoint["Name"] for container, endpoint in found.items()}
+
     def remove_network(self, name: str) -> None:
         self._client.json("DELETE", f"/networks/{name}", timeout=60)
 

@@ -9,6 +9,7 @@ from app.domain.account import Account
 from app.domain.network import UNMADE, Network
 from app.domain.network_filter import Prune
 from app.domain.operation import OperationKind
+from app.engine.engine import Engine
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
 from app.errors import Error, Forbidden, NotFound, Unavailable
@@ -95,9 +96,38 @@ def carry_out_removal(store: Store, fleet: Fleet, network: Network) -> None:
         everywhere = nodes.list_all(tx)
     for node in everywhere:
         try:
-            fleet.on(node).remove_network(network.engine_name)
+            take_away(fleet.on(node), network.engine_name)
         except NotFound:
             continue
+
+
+def take_away(engine: Engine, engine_name: str) -> None:
+    """Remove a network from its engine. Raises NotFound, and Forbidden where a running container is on it.
+
+    An engine may keep the endpoint of a container that it removed while it was restarting and was being connected.
+    Nobody could ask for that one's disconnection: it has no name any more.
+    """
+    try:
+        engine.remove_network(engine_name)
+    except Forbidden:
+        stale = [
+            endpoint
+            for container, endpoint in engine.network_endpoints(engine_name).items()
+            if not _is_there(engine, container)
+        ]
+        if not stale:
+            raise
+        for endpoint in stale:
+            engine.disconnect_network(engine_name, endpoint, force=True)
+        engine.remove_network(engine_name)
+
+
+def _is_there(engine: Engine, container: str) -> bool:
+    try:
+        engine.inspect_container(container)
+    except NotFound:
+        return False
+    return True
 
 
 def forget(tx: Transaction, network: Network) -> None:

@@ -101,6 +101,7 @@ class Networks:
         """Make the engine's network, unless it is there. A subnet that the node already routes gives way to another.
 
         One that the tenant chose, or that containers have addresses of, does not: Conflict, with the engine's words.
+        Raises NotFound where it was removed meanwhile.
         """
         engine = self._fleet.on(node)
         for _ in range(64):
@@ -108,7 +109,6 @@ class Networks:
                 return network
             try:
                 engine.create_network(engine_body(network, self.labels(network)))
-                return network
             except (Conflict, Forbidden, InvalidParameter, Internal) as error:
                 if network.chosen or network.ready:
                     if "overlap" in error.message and self._is_made(engine, network):
@@ -116,6 +116,9 @@ class Networks:
                     raise Conflict(error.message) from error
                 if "overlap" not in error.message:
                     raise Unavailable("the account's network could not be made", retry_after=5) from error
+            else:
+                self._check_wanted(network, engine)
+                return network
             with contextlib.suppress(UniqueViolation), self._store.begin() as tx:
                 # Another account may take the same one at the same moment; the next round tries the one after it.
                 prefix = IPv4Network(network.subnet).prefixlen
@@ -127,6 +130,16 @@ class Networks:
                 raise Unavailable("the account's network could not be made", retry_after=5)
             network = moved
         raise Unavailable("the data center has no free subnet", retry_after=60)
+
+    def _check_wanted(self, network: Network, engine: Engine) -> None:
+        """What was made after its removal had passed by is taken away again. Raises NotFound."""
+        with self._store.autocommit() as tx:
+            now = networks.get_by_uuid(tx, network.uuid)
+        if now is None or now.removing:
+            # What somebody has joined meanwhile is left to the sweep.
+            with contextlib.suppress(NotFound, Forbidden):
+                engine.remove_network(network.engine_name)
+            raise NotFound(f"network {network.name} not found")
 
     @staticmethod
     def _is_made(engine: Engine, network: Network) -> bool:
@@ -146,12 +159,8 @@ class Networks:
             network = networks.get_by_uuid(tx, network_uuid)
         if network is None or network.removing or not network.ready:
             return
-        self.make(network, node)
-        with self._store.autocommit() as tx:
-            now = networks.get_by_uuid(tx, network_uuid)
-        if now is None or now.removing:
-            with contextlib.suppress(NotFound):
-                self._fleet.on(node).remove_network(network.engine_name)
+        with contextlib.suppress(NotFound):
+            self.make(network, node)
 
     def labels(self, network: Network) -> dict[str, str]:
         return {"sdc.fleet": self._fleet_name, "sdc.account": str(network.account_id)}

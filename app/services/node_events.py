@@ -24,6 +24,7 @@ from app.domain.container_state import ContainerState
 from app.domain.container_view import LABEL_PREFIX
 from app.domain.durations import parse_go_time
 from app.domain.event import CHANGES_STATE, CONTAINER_ACTIONS, LEADS_TO, Event
+from app.domain.network import uuid_of
 from app.domain.node import Node
 from app.domain.resync import Told
 from app.engine.client import Body
@@ -165,10 +166,12 @@ class NodeEvents:
 
     # -- after a gap ---------------------------------------------------------------------------------------------
 
-    def resync(self, node: Node, engine: Engine, looked_at: int) -> None:
+    def resync(self, node: Node, engine: Engine, looked_at: int, heard: Iterable[Json] = ()) -> None:
         """Store what the engine remembers since the mark with the events that are missing in it.
 
-        The rows were made what the engine says since its own time `looked_at`. Raises Unavailable.
+        The rows were made what the engine says since its own time `looked_at`. `heard` is what the stream has told so
+        far: a busy engine may have forgotten its beginning by now, and nothing is made up that was heard. Raises
+        Unavailable.
         """
         with self._store.autocommit() as tx:
             mark = nodes.event_nano(tx, node.id) or 0
@@ -176,7 +179,7 @@ class NodeEvents:
         clock = engine_clock(engine)
         since = max(mark - OVERLAP, 0)
         with engine.events(since=since, until=clock, types=TYPES, timeout=MEMORY_SECONDS) as body:
-            messages = list(body.messages())
+            messages = _merged(heard, body.messages(), after=mark, until=clock)
         remembered = self._events(node, messages)
         with self._store.begin() as tx:
             # Another observer that does the same has told it by then, or waits.
@@ -305,13 +308,18 @@ def engine_clock(engine: Engine) -> int:
     return int(moment.timestamp() * 1_000_000) * 1000 if moment else 0
 
 
+def _merged(heard: Iterable[Json], remembered: Iterable[Json], *, after: int, until: int) -> list[Json]:
+    """What either has of that time, once each, in its order."""
+    found = {(m["timeNano"], m["Type"], m["Action"], m["Actor"]["ID"]): m for m in (*heard, *remembered)}
+    return sorted((m for m in found.values() if after < m["timeNano"] <= until), key=lambda m: int(m["timeNano"]))
+
+
 def _container_id(message: Json) -> str:
     return message["Actor"]["Attributes"].get("sdc.container", "")
 
 
 def _network_uuid(attributes: Mapping[str, str]) -> UUID | None:
-    name = attributes.get("name", "")
-    return _uuid(name[2:]) if name.startswith("n-") else None
+    return uuid_of(attributes.get("name", ""))
 
 
 def _uuid(text: str) -> UUID | None:

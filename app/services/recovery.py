@@ -28,6 +28,7 @@ import structlog
 
 from app.domain.container import engine_name
 from app.domain.container_state import ACTIVE, ContainerState
+from app.domain.network import uuid_of
 from app.domain.node import Node
 from app.domain.operation import Operation, OperationKind, OperationState
 from app.engine.fleet import Fleet
@@ -216,8 +217,29 @@ class Recovery:
                 continue
             if seen is None or seen["State"] != state or (after_gap and state in ACTIVE):
                 self._sync.try_refresh(container_id)
+        self._sweep_networks(node)
         self._volumes.sweep(node)
         self._content.drop_unreferenced(node)
+
+    def _sweep_networks(self, node: Node) -> None:
+        """Remove what an engine call has made of a network that was removed meanwhile: it keeps its addresses taken."""
+        engine = self._fleet.on(node)
+        listed = engine.list_networks([f"sdc.fleet={self._fleet_name}"])
+        named = {uuid: entry for entry in listed if (uuid := uuid_of(entry["Name"])) is not None}
+        # A row is there before its network is on an engine, and goes after it.
+        with self._store.autocommit() as tx:
+            unknown = networks.unknown(tx, named.keys()) if named else {}
+        for uuid, ended in unknown.items():
+            if not ended:
+                log.warning("unknown network of this fleet", network=str(uuid), node=node.name)
+                continue
+            try:
+                network_remove.take_away(engine, named[uuid]["Name"])
+                log.info("stray network removed", network=str(uuid), node=node.name)
+            except Unavailable:
+                raise
+            except Error as error:
+                log.warning("stray network not removed", network=str(uuid), node=node.name, error=error.message)
 
     def _remove_stray(self, node: Node, container_id: str, entry: dict) -> None:
         """Remove an engine object only where its own create is known to be undone; others an operator must judge."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 from uuid import UUID, uuid4
@@ -48,6 +48,20 @@ def find(tx: Transaction, account_id: UUID, name: str) -> Network | None:
     mine = select(*_COLUMNS).where(networks.c.account_id == account_id)
     row = tx.execute(mine.where((networks.c.name == name) | (networks.c.id == name))).first()
     return Network(*row) if row else None
+
+
+def unknown(tx: Transaction, uuids: Collection[UUID]) -> dict[UUID, bool]:
+    """Of these the ones without a row, and whether that is known to be so by a removal or by a create undone."""
+    statement = text(
+        """
+        SELECT CAST(hex AS uuid) AS uuid, EXISTS (
+                   SELECT FROM operations o WHERE o.target BETWEEN hex AND hex || 'g'
+                     AND (o.kind, o.state) IN (('network remove', 'done'), ('network', 'undone'))) AS ended
+        FROM unnest(CAST(:hex AS text[])) AS asked (hex)
+        WHERE NOT EXISTS (SELECT FROM networks n WHERE n.uuid = CAST(hex AS uuid))
+        """
+    )
+    return {row.uuid: row.ended for row in tx.execute(statement, {"hex": [uuid.hex for uuid in uuids]})}
 
 
 def get(tx: Transaction, account_id: UUID, word: str) -> Network:

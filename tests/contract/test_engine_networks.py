@@ -21,6 +21,9 @@ def test_create_find_remove(subject: Subject) -> None:
     assert (seen["Id"], seen["Name"], seen["Driver"], seen["Labels"]) == (new, subject.name(), "bridge", {"a": "b"})
     assert seen["IPAM"]["Config"] == [{"Subnet": "10.231.7.0/24", "Gateway": "10.231.7.1"}]
     assert subject.engine.find_network(subject.name()[:-1]) is None
+    assert [n["Name"] for n in subject.engine.list_networks(["a=b"])] == [subject.name()]
+    assert subject.engine.list_networks(["a=c"]) == []
+    assert subject.engine.network_endpoints(subject.name()) == {}
     subject.engine.remove_network(subject.name())
     assert subject.engine.find_network(subject.name()) is None
     with pytest.raises(NotFound, match=f"network {subject.name()} not found"):
@@ -48,6 +51,8 @@ def test_a_container_gets_the_address_that_it_asks_for(subject: Subject) -> None
     seen = subject.engine.inspect_container(new)["NetworkSettings"]["Networks"][subject.name()]
     assert (seen["IPAddress"], seen["IPPrefixLen"], seen["Gateway"]) == ("10.231.7.77", 24, "10.231.7.1")
     assert "web" in seen["Aliases"]
+    name = subject.engine.inspect_container(new)["Name"].lstrip("/")
+    assert subject.engine.network_endpoints(subject.name()) == {new: name}
     with pytest.raises(Forbidden, match=r"^error while removing network: network .* has active endpoints$"):
         subject.engine.remove_network(subject.name())
 

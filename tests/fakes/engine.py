@@ -151,7 +151,8 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
         container = self._find(name)
         with self._changed:
             argv = _argv(container)
-            running = [e.id for e in self.execs.values() if e.container is container and e.running]
+            # One that nobody has started counts.
+            live = [e.id for e in self.execs.values() if e.container is container and e.exit_code is None]
             seen = {
                 "Id": container.id,
                 "Created": container.created,
@@ -170,7 +171,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
                 "MountLabel": "",
                 "ProcessLabel": "",
                 "AppArmorProfile": "",
-                "ExecIDs": running or None,
+                "ExecIDs": live or None,
                 "HostConfig": container.host,
                 "GraphDriver": {"Name": "overlay2", "Data": {"UpperDir": "/var/lib/docker/overlay2/x/diff"}},
                 "Mounts": container.mounts,

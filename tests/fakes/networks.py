@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,10 +73,26 @@ class FakeNetworks:
         return copy.deepcopy(self.networks.get(name))
 
     @recorded
+    def list_networks(self, labels: Iterable[str]) -> list[Json]:
+        wanted = [label.partition("=") for label in labels]
+        return [
+            copy.deepcopy(network)
+            for network in self.networks.values()
+            if all(network["Labels"].get(key) == value for key, _, value in wanted)
+        ]
+
+    @recorded
+    def network_endpoints(self, name: str) -> dict[str, str]:
+        """`Containers` of a network are what it has of containers that are no more."""
+        network = self._network(name)
+        here = {c.id: c.name for c in self.containers.values() if c.running and name in c.networks}
+        return here | {container: endpoint["Name"] for container, endpoint in network["Containers"].items()}
+
+    @recorded
     def remove_network(self, name: str) -> None:
         network = self._network(name)
         with self._changed:
-            if any(c.running and name in c.networks for c in self.containers.values()):
+            if network["Containers"] or any(c.running and name in c.networks for c in self.containers.values()):
                 raise Forbidden(f"error while removing network: network {name} id {network['Id']} has active endpoints")
             del self.networks[name]
             self._log({}, "network", "destroy", network["Id"], {"name": name, "type": network["Driver"]})
@@ -102,6 +119,11 @@ class FakeNetworks:
 
     @recorded
     def disconnect_network(self, network: str, container: str, *, force: bool = False) -> None:
+        left = self.networks.get(network, {"Containers": {}})["Containers"]
+        gone = [known for known, endpoint in left.items() if endpoint["Name"] == container]
+        if force and gone:
+            del left[gone[0]]
+            return
         target = self._find(container)
         if network != "none":
             self._network(network)

@@ -129,6 +129,28 @@ def test_a_gap_that_it_does_not(world: World, follow: Follow) -> None:
     assert world.sql(lives) == before
 
 
+def test_what_was_heard_is_not_made_up_where_the_engine_forgets_it_meanwhile(world: World, follow: Follow) -> None:
+    end = follow()
+    web = world.run(world.alice, "web")
+    settled(world, web, ["create", "start"])
+    end()
+    noise(world, web, REMEMBERED + 10)
+    world.engine.die(world.on_engine(web).id, 3)  # type: ignore[union-attr]
+    world.api.lifecycle.start(world.alice, "web")
+    brief = world.run(world.alice, "brief")
+    hang = world.engine.hang("list_containers")
+    follow()
+    assert hang.reached.wait(10)
+    noise(world, web, REMEMBERED + 10)
+    world.api.lifecycle.remove(world.alice, "brief", force=True, volumes=False, link=False)
+    hang.release()
+    settled(world, brief, ["create", "start", "die", "destroy"])
+    assert story(world, web) == ["create", "start", "die", "start"]
+    assert world.sql("SELECT time_nano FROM events WHERE actor_id = %s ORDER BY id", web) == world.sql(
+        "SELECT time_nano FROM events WHERE actor_id = %s ORDER BY time_nano", web
+    )
+
+
 def test_an_engine_that_was_restarted(world: World, follow: Follow) -> None:
     """It remembers nothing, and what ran has ended."""
     end = follow()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -319,3 +321,49 @@ def test_links(verbs: Verbs) -> None:
     remove("/web/data")
     assert world.api.queries.inspect(world.alice, "web")["HostConfig"]["Links"] is None
     world.api.lifecycle.start(world.alice, "web")
+
+
+def test_removed_while_a_start_makes_it_again(verbs: Verbs, world: World) -> None:
+    """The removal has been at the engine already: nothing is left there that no row knows."""
+    verbs.create("front")
+    brief = world.create(world.alice, "brief", HostConfig={"NetworkMode": "front"})
+    hang = world.engine.hang("remove_network", after=True)
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(verbs.remove, "front")
+        assert hang.reached.wait(10)
+        with pytest.raises(NotFound, match=r"^network front not found$"):
+            world.api.lifecycle.start(world.alice, brief)
+        hang.release()
+        removal.result(10)
+    assert (verbs.rows(), verbs.on_engine()) == ([], 0)
+
+
+def test_the_sweep_removes_what_was_made_after_its_removal(verbs: Verbs, world: World) -> None:
+    """By a process that died in between; what no operation tells of is for an operator."""
+    verbs.create("front")
+    (name,) = (name for name in world.engine.networks if name.startswith("n-"))
+    left = dict(world.engine.networks)
+    world.observer.recovery.sweep(world.node)
+    assert verbs.on_engine() == 1
+    verbs.remove("front")
+    unknown = {"Name": f"n-{uuid4()}", "Labels": left[name]["Labels"]}
+    world.engine.networks = left
+    world.engine.create_network(unknown)
+    world.observer.recovery.sweep(world.node)
+    assert [name for name in world.engine.networks if name.startswith("n-")] == [unknown["Name"]]
+
+
+def test_one_that_has_the_endpoint_of_a_container_that_is_no_more(verbs: Verbs, world: World) -> None:
+    """An engine may lose count of one that restarts, is connected and removed at a time."""
+    verbs.create("lan")
+    (name,) = (name for name in world.engine.networks if name.startswith("n-"))
+    world.engine.networks[name]["Containers"] = {"f" * 64: {"Name": f"c-{uuid4()}"}}
+    verbs.remove("lan")
+    assert (verbs.rows(), verbs.on_engine()) == ([], 0)
+    # Who runs on it stays, also where the rows do not know it yet.
+    verbs.create("lan")
+    web = world.run(world.alice, "web", HostConfig={"NetworkMode": "lan"})
+    world.sql("UPDATE containers SET state = 'exited', exit_code = 0")
+    with pytest.raises(Forbidden, match="has active endpoints"):
+        verbs.remove("lan")
+    assert world.on_engine(web).networks  # type: ignore[union-attr]
