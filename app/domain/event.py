@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +75,10 @@ FILTERS = frozenset(
     ]
 )
 
+#: What is kept of an event's action, which holds the command of an exec, and of its attributes, which hold all labels.
+MOST_ACTION_BYTES = 1024
+MOST_ATTRIBUTE_BYTES = 16 * 1024
+
 
 @dataclass(frozen=True)
 class Event:
@@ -92,6 +96,27 @@ class Event:
     @property
     def verb(self) -> str:
         return self.action.partition(":")[0]
+
+
+def bounded(event: Event) -> Event:
+    """The event as it is stored: an index has the whole action, and neither a command nor labels of any length, told
+    again at each step of a container, may fill the database. Of the attributes the longest are left out."""
+    action, attributes = event.action, event.attributes
+    if len(action.encode()) > MOST_ACTION_BYTES:
+        action = action.encode()[:MOST_ACTION_BYTES].decode(errors="ignore")
+    if sum(map(_weight, attributes.items())) > MOST_ATTRIBUTE_BYTES:
+        left, kept = MOST_ATTRIBUTE_BYTES, set()
+        for item in sorted(attributes.items(), key=lambda item: (item[0] not in ("name", "image"), _weight(item))):
+            left -= _weight(item)
+            if left < 0:
+                break
+            kept.add(item[0])
+        attributes = {key: value for key, value in attributes.items() if key in kept}
+    return replace(event, action=action, attributes=attributes)
+
+
+def _weight(item: tuple[str, str]) -> int:
+    return len(item[0].encode()) + len(item[1].encode())
 
 
 def ours(account_id: UUID, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> Event:

@@ -19,6 +19,7 @@ from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.package import Package
 from app.domain.policy import check_working_dir
+from app.domain.policy.mounts import MOST_TARGET_BYTES
 from app.domain.spec import ContainerSpec, Endpoint
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
@@ -101,6 +102,8 @@ class ContainerCreate:
             raise InvalidParameter(f"the image exposes more than {MOST_IMAGE_PORTS} ports; publish single ones with -p")
         if len(config.get("Volumes") or {}) > MOST_IMAGE_VOLUMES:
             raise InvalidParameter(f"the image has more than {MOST_IMAGE_VOLUMES} volumes")
+        if any(len(target.encode()) > MOST_TARGET_BYTES for target in config.get("Volumes") or {}):
+            raise InvalidParameter(f"the image has a volume at a path of more than {MOST_TARGET_BYTES} bytes")
         own = spec.config.get("Entrypoint") or spec.config.get("Cmd")
         if not own and not config.get("Entrypoint") and not config.get("Cmd"):
             raise InvalidParameter("No command specified")
@@ -267,8 +270,8 @@ class ContainerCreate:
         return resolved, operation_id, taken.detail
 
     def _reserving(self, spec: ContainerSpec, places: list[Place]) -> AbstractContextManager[Transaction]:
-        """What most containers are needs one message. The disk is waited for when the container is there: if the
-        database forgets it before, the engine's container is a stray, which goes."""
+        """For most containers one message is enough. The disk is waited for when the container is there: where the
+        database has forgotten all of it until then, the container is taken away from its engine again."""
         if len(places) > 1 or any(place.links for place in places) or spec.volumes or spec.volumes_from:
             return self._store.begin()
         return self._store.together(lasting=False)

@@ -27,6 +27,9 @@ from app.store.session import Store
 Json = dict[str, Any]
 T = TypeVar("T")
 
+#: Execs of a container that run or wait for their start.
+MOST_EXECS = 256
+
 
 @dataclass(frozen=True)
 class OpenStream:
@@ -115,10 +118,23 @@ class ContainerIo:
         """The new exec's id. Raises Conflict where the container does not run."""
         container, engine = self._find(account, id_or_name)
         self._check(container, Command.EXEC, id_or_name)
+        self._require_room(container, engine)
         body = _exec_body(spec)
         engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
         with self._store.autocommit() as tx:
             return execs.add(tx, container.id, engine_exec_id, spec.detach_keys)
+
+    def _require_room(self, container: Container, engine: Engine) -> None:
+        """Raises Conflict. An engine keeps an exec that nobody starts in its memory as long as the container runs."""
+        with self._store.autocommit() as tx:
+            if execs.count(tx, container.id) < MOST_EXECS:
+                return
+        seen = self._call(container, lambda: engine.inspect_container(container.engine_name))
+        live = seen.get("ExecIDs") or []
+        if len(live) >= MOST_EXECS:
+            raise Conflict(f"Container {container.id} has {len(live)} exec instances that have not ended")
+        with self._store.autocommit() as tx:
+            execs.forget_ended(tx, container.id, live)
 
     def start_exec(self, account: Account, exec_id: str, *, tty: bool, console_size: list[int] | None) -> OpenStream:
         """Start it and hand over its streams; `tty` of the start request decides the framing."""

@@ -7,6 +7,7 @@ so that an older answer never overwrites a newer one, whoever is faster.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -35,6 +36,10 @@ Also = Callable[[Transaction], object]
 Described = tuple[Container, Node, Words]
 
 ATTEMPTS = 20
+#: For how long an engine may take to tell of one container, where it is one of many and where it is not.
+LOOK_SECONDS, ALONE_SECONDS = 2.0, 20.0
+#: One that could not be looked at is left alone for so long: the first time, and at most.
+PUT_OFF_SECONDS, MOST_PUT_OFF_SECONDS = 5.0, 60.0
 _AT_REST = frozenset({ContainerState.CREATING, ContainerState.CREATED, ContainerState.EXITED})
 
 
@@ -42,13 +47,22 @@ class ContainerSync:
     def __init__(self, store: Store, fleet: Fleet) -> None:
         self._store = store
         self._fleet = fleet
+        #: Container id -> when it may be looked at again, by the monotonic clock, and how long that was.
+        self._put_off: dict[str, tuple[float, float]] = {}
 
     def find(self, container_id: str) -> Described | None:
         """What `refresh` begins with, for who has the time to read it before."""
         with self._store.autocommit() as tx:
             return containers.find_described(tx, container_id)
 
-    def refresh(self, container_id: str, also: Also | None = None, found: Described | None = None) -> Container | None:
+    def refresh(
+        self,
+        container_id: str,
+        also: Also | None = None,
+        found: Described | None = None,
+        *,
+        seconds: float = ALONE_SECONDS,
+    ) -> Container | None:
         """Read the engine and write what it says; `also` runs in the same transaction (to end an operation).
 
         `found` is what `find` has given. Returns the container as written, or None where it is gone. Raises Unavailable
@@ -63,7 +77,7 @@ class ContainerSync:
                 return None
             (container, node, words), found = found, None
             try:
-                seen = self._fleet.on(node).inspect_container(container.engine_name)
+                seen = self._fleet.on(node).inspect_container(container.engine_name, timeout=seconds)
             except NotFound:
                 if self._gone(container, also):
                     return None
@@ -96,14 +110,36 @@ class ContainerSync:
     def try_refresh(self, container_id: str) -> None:
         """For one who goes through many: an engine may fail at one, and the others are to be looked at all the same.
 
-        Raises Unavailable where the node is away.
+        An engine says nothing of a container from which somebody copies files, for as long as that takes. It is looked
+        at later then. Raises Unavailable where the node is away.
         """
+        until, pause = self._put_off.get(container_id, (0.0, 0.0))
+        if time.monotonic() < until:
+            return
         try:
-            self.refresh(container_id)
-        except Unavailable:
-            raise
+            self.refresh(container_id, seconds=LOOK_SECONDS)
+        except Unavailable as error:
+            if not self._answers(container_id):
+                raise
+            now = time.monotonic()
+            self._put_off = {
+                key: known for key, known in self._put_off.items() if known[0] > now - MOST_PUT_OFF_SECONDS
+            }
+            pause = min(max(2 * pause, PUT_OFF_SECONDS), MOST_PUT_OFF_SECONDS)
+            self._put_off[container_id] = now + pause, pause
+            log.warning("a container cannot be looked at now", container=container_id, error=error.message)
         except Error as error:
             log.warning("a container cannot be read", container=container_id, error=error.message)
+        else:
+            self._put_off.pop(container_id, None)
+
+    def _answers(self, container_id: str) -> bool:
+        """Whether the engine of the container's node does."""
+        found = self.find(container_id)
+        try:
+            return found is None or bool(self._fleet.on(found[1]).version())
+        except Error:
+            return False
 
     @staticmethod
     def _values(container: Container, seen: dict[str, Any], words: Words) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from app.domain.event import Event
+from app.domain.event import Event, bounded
 from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
 
@@ -46,7 +46,8 @@ def append(tx: Transaction, *new: Event) -> None:
 
     One that is stored already, or whose account is not known here, is left alone.
     """
-    rows = [{**vars(event), "attributes": dict(event.attributes), "place": place} for place, event in enumerate(new)]
+    kept = map(bounded, new)
+    rows = [{**vars(event), "attributes": dict(event.attributes), "place": place} for place, event in enumerate(kept)]
     _APPEND.rows(tx, {"new": to_json(rows)})
 
 

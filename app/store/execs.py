@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import delete, func, insert, literal, select
 
 from app.errors import NotFound
 from app.store.session import Transaction
 from app.store.tables import containers, execs
+
+#: Seconds for which an engine can be asked about an exec that has ended, and then some.
+_ENGINE_REMEMBERS = 1800
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,21 @@ def add(tx: Transaction, container_id: str, engine_exec_id: str, detach_keys: st
     if tx.execute(insert(execs).from_select(columns, there)).rowcount == 0:
         raise NotFound(f"No such container: {container_id}")
     return exec_id
+
+
+def count(tx: Transaction, container_id: str) -> int:
+    """All that are known, ended or not."""
+    return tx.execute(select(func.count()).where(execs.c.container_id == container_id)).scalar_one()
+
+
+def forget_ended(tx: Transaction, container_id: str, live: Collection[str]) -> None:
+    """Forget those that the engine has told of as neither waiting nor running, once it does not know them either."""
+    statement = delete(execs).where(
+        execs.c.container_id == container_id,
+        execs.c.engine_exec_id.not_in(live),
+        execs.c.created_at < func.now() - timedelta(seconds=_ENGINE_REMEMBERS),
+    )
+    tx.execute(statement)
 
 
 def get(tx: Transaction, account_id: UUID, exec_id: str) -> Exec:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import Unavailable
+from app.errors import Internal, Unavailable
 
 #: A statement and the schema do not fit: the schema is older or newer than this code.
 WrongSchema = ProgrammingError
@@ -32,6 +32,9 @@ _NOT_LASTING = b"SET LOCAL synchronous_commit TO off"
 #: The SQLSTATE of the function nothing_written(), and what its argument means.
 _NOTHING_WRITTEN = "SD001"
 GUARDED: dict[str, type[Exception]] = {}
+
+#: SQLSTATEs of what is over a limit of the database, as a text that is too long for an index is.
+_TOO_MUCH = frozenset({"54000", "54001", "54011", "54023"})
 
 #: A NUL as JSON has it: an odd number of backslashes before the u.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -180,6 +183,9 @@ class Store:
                 raise UniqueViolation(diag.constraint_name) from error
             raise
         except (OperationalError, PoolTimeout) as error:
+            if getattr(getattr(error, "orig", None), "pgcode", None) in _TOO_MUCH:
+                # It is there, and says no however often it is asked.
+                raise Internal("the service's database cannot keep what this comes to") from error
             raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
         except DBAPIError as error:
             if error.connection_invalidated:

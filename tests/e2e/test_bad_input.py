@@ -159,7 +159,7 @@ row("POST", "/containers/{run}/rename?name=a%20b")
 row("GET", "/containers/{done}/top")
 row("GET", "/containers/{made}/top")
 row("GET", "/containers/{run}/top?ps_args=-o%20comm")
-row("GET", "/containers/{run}/top?ps_args=-bogus")
+row("GET", "/containers/{run}/top?ps_args=-o%20pid,bogus")
 row("GET", "/containers/{run}/logs")
 row("GET", "/containers/{run}/logs?stdout=0&stderr=false")
 row("GET", "/containers/{run}/logs?stdout=1&since=abc", None, (400, 'invalid value for "since": failed to parse value '

@@ -40,12 +40,16 @@ def test_the_wire(stack: Stack, box: str) -> None:
 
 BAD = [
     ("-o%20comm", 500, "Couldn't find PID field in ps output"),
-    ("-bogus", 500, "ps: "),
+    ("-o%20pid,bogus", 500, "ps: "),
     ("-o%20pid%3B%20id", 403, "ps_args"),
     ("%24(id)", 403, "ps_args"),
     ("-e%20-o%20pid%20--sort%20../x", 403, "ps_args"),
     # With a title of his own for another column a tenant would have the engine show everybody's processes.
     ("-oetimes%3DPID%20-eoargs%3DX%20--forest", 403, "ps_args"),
+    # Nor where the word that the engine takes for the PID is another one, in a message if not in a line.
+    ("-eo%20args,pid", 403, "ps_args"),
+    ("-eo%20lstart,etimes,ppid,sid,tty,pid,args", 403, "ps_args"),
+    ("-eo%20args%20--no-headers%20--sort%20-vsz", 403, "ps_args"),
     ("a" * 300, 403, "ps_args"),
     ("%ff", 400, "invalid query string"),
 ]

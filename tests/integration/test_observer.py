@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from app import observer as module
+from app.domain.policy import decide_exec
 from app.errors import Internal, Unavailable
 from app.observer import Observer
+from app.services import container_sync
+from tests.fakes.body import FakeBody
 from tests.integration.world import Member, World, wait_for
 
 
@@ -97,6 +101,14 @@ def test_one_bad_message_does_not_stop_the_others(world: World, follows: Observe
     assert actions(world) == ["create", "start"]
 
 
+def test_a_long_command_stops_nobody(world: World, follows: Observer) -> None:
+    world.run(world.alice, "web")
+    world.api.io.create_exec(world.alice, "web", decide_exec({"Cmd": ["true", os.urandom(60_000).hex()]}))
+    world.run(world.bob, "bobs")
+    wait_for(lambda: actions(world).count("start") == 2)
+    assert [action[:17] for action in actions(world) if action.startswith("exec")] == ["exec_create: true"]
+
+
 def test_labels_that_an_image_brings_are_not_believed(world: World, follows: Observer) -> None:
     """What a build runs carries the labels of its image, and those may be the ones of somebody's container."""
     container_id = world.run(world.alice, "web")
@@ -119,6 +131,23 @@ def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: Worl
     world.engine.fail("inspect_container", Internal("broken layer"), times=1)
     world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
     wait_for(lambda: "die" in actions(world))
+    wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
+    assert len(world.engine.bodies) == connects
+    assert world.sql("SELECT state FROM nodes") == [("up",)]
+
+
+def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
+    world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine does not tell of a container while files are copied from it, which a client may draw out at will."""
+    monkeypatch.setattr(container_sync, "PUT_OFF_SECONDS", 0.5)
+    container_id = world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
+    connects = len(world.engine.bodies)
+    world.engine.fail("inspect_container", Unavailable("timed out"), times=1)
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    wait_for(lambda: "die" in actions(world))
+    assert world.state(container_id) == "running"
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
     assert len(world.engine.bodies) == connects
     assert world.sql("SELECT state FROM nodes") == [("up",)]
@@ -215,3 +244,32 @@ def test_a_stream_that_was_stopped_before_it_began(world: World) -> None:
     follower = module.NodeFollower(world.observer.core, world.node.id)
     follower.stop()
     wait_for(lambda: not follower.alive)
+
+
+def test_a_stream_is_closed_when_nobody_reads_it_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its events cannot be recorded: a response breaks when it is closed in the middle of a read."""
+    messages, close = FakeBody.messages, FakeBody.close
+    readers: list[list[str]] = []
+
+    def slow(body: FakeBody) -> Iterator[dict]:
+        yield from messages(body)
+        time.sleep(0.3)
+
+    def counted(body: FakeBody) -> None:
+        if body in world.engine.bodies:
+            readers.append([t.name for t in threading.enumerate() if t.name.startswith("read-")])
+        close(body)
+
+    def unrecorded(*_: object) -> list:
+        raise Unavailable("the service's database cannot be reached now")
+
+    monkeypatch.setattr(FakeBody, "messages", slow)
+    monkeypatch.setattr(FakeBody, "close", counted)
+    monkeypatch.setattr(module.NodeEvents, "observe", unrecorded)
+    follower = module.NodeFollower(world.observer.core, world.node.id)
+    wait_for(lambda: world.engine.bodies)
+    world.create(world.alice)
+    wait_for(lambda: readers)
+    follower.stop()
+    wait_for(lambda: not follower.alive)
+    assert not any(readers)

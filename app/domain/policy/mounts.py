@@ -30,6 +30,8 @@ from app.domain.spec import TmpfsMount, VolumeMount
 from app.errors import NotImplemented as NotAvailable
 
 MOST_ANONYMOUS_VOLUMES = 32
+#: Of a mount point, which an index of the database holds whole.
+MOST_TARGET_BYTES = 2048
 
 _RELABEL = frozenset({"z", "Z"})
 _PROPAGATION = frozenset({"shared", "slave", "private", "rshared", "rslave", "rprivate"})
@@ -65,6 +67,8 @@ def clean_target(path: str, value: str, complaint: str) -> str:
     if not target.startswith("/"):
         wrong(f"{complaint}invalid mount path: '{shown(target)}' mount path must be absolute")
     target = "/" + posixpath.normpath(target).lstrip("/")
+    if len(target.encode()) > MOST_TARGET_BYTES:
+        wrong(f"{complaint}a mount path has at most {MOST_TARGET_BYTES} bytes")
     if target == "/":
         wrong(f"{complaint}invalid specification: destination can't be '/'")
     for kernel in _KERNEL_PATHS:

@@ -408,7 +408,7 @@ def _life() -> list[Ask]:
         ask(f"GET {path}/top", free=("Processes.*",)),
         ask(f"GET {path}/top?ps_args=-o%20comm"),
         ask(f"GET {path}/top?ps_args=-o%20pid,comm", free=("Processes.*",)),
-        ask(f"GET {path}/top?ps_args=-bogus"),
+        ask(f"GET {path}/top?ps_args=-o%20pid,bogus"),
         ask(f"POST {path}/unpause"),
         ask(f"POST {path}/kill?signal=BOGUS"),
         ask(f"POST {path}/kill?signal=99"),

@@ -150,6 +150,23 @@ def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
     world.assert_nothing_left(world.alice)
 
 
+def test_what_the_database_has_forgotten_is_taken_from_the_engine(world: World) -> None:
+    """It died before the intent was on its disk, and is there again when the engine's part is done."""
+    hang = world.engine.hang("create_container", after=True)
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.extend(at_once([lambda: world.create(world.alice, "web")])))
+    thread.start()
+    assert hang.reached.wait(10)
+    world.sql("DELETE FROM operations")
+    world.sql("DELETE FROM containers")
+    world.sql("UPDATE accounts SET used_containers = 0, used_memory = 0, used_nano_cpus = 0")
+    hang.release()
+    thread.join(10)
+    assert isinstance(results[0], Unavailable)
+    world.assert_nothing_left(world.alice)
+    assert world.create(world.alice, "web")
+
+
 def test_undoing_leaves_a_volume_that_another_create_has_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     real = world.engine.create_container
     second = threading.Thread(target=world.create, args=(world.alice, "second"), kwargs=VOLUMES)

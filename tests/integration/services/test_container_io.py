@@ -9,6 +9,7 @@ import pytest
 from app.domain.policy import decide_exec
 from app.engine.client import RawStream
 from app.errors import Conflict, InvalidParameter, NotFound, Unavailable
+from app.services import container_io
 from tests.integration.world import World
 
 
@@ -123,6 +124,30 @@ def test_exec_refusals(world: World) -> None:
         world.api.io.start_exec(world.alice, exec_id, tty=False, console_size=None)
     with pytest.raises(NotFound, match=f"No such exec instance: {'0' * 64}"):
         world.api.io.inspect_exec(world.alice, "0" * 64)
+
+
+def test_execs_that_nobody_starts_end_somewhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_io, "MOST_EXECS", 3)
+    container_id = world.run(world.alice, "web")
+    ended = make_exec(world, "true")
+    read(world.api.io.start_exec(world.alice, ended, tty=False, console_size=None).upstream)
+    for _ in range(3):
+        make_exec(world, "true")
+    with pytest.raises(Conflict) as refused:
+        make_exec(world, "true")
+    assert refused.value.message == f"Container {container_id} has 3 exec instances that have not ended"
+
+
+def test_execs_that_have_ended_make_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_io, "MOST_EXECS", 3)
+    world.run(world.alice, "web")
+    for _ in range(4):
+        exec_id = make_exec(world, "true")
+        read(world.api.io.start_exec(world.alice, exec_id, tty=False, console_size=None).upstream)
+    assert world.sql("SELECT count(*) FROM execs") == [(4,)]
+    world.sql("UPDATE execs SET created_at = now() - interval '1 hour'")
+    waiting = make_exec(world, "true")
+    assert world.sql("SELECT id FROM execs") == [(waiting,)]
 
 
 def test_execs_go_with_their_container(world: World) -> None:

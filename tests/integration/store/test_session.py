@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.exc import IntegrityError, NotSupportedError
 
-from app.errors import NotFound, Unavailable
+from app.errors import Internal, NotFound, Unavailable
 from app.store import accounts, events, tables
 from app.store.prepared import Guard, Prepared, Together
 from app.store.session import Store, UniqueViolation, to_json
@@ -38,6 +38,14 @@ def test_a_database_that_is_not_there() -> None:
     with pytest.raises(Unavailable):
         store.listen(events.CHANNEL)
     store.close()
+
+
+def test_what_is_too_much_for_the_database_is_no_outage(world: World) -> None:
+    """Who waits for a database that is away would wait for ever: the observer, with the events of all accounts."""
+    with pytest.raises(Internal), world.store.begin() as tx:
+        tx.execute(update(tables.nodes).values(name=func.repeat(func.md5("x"), 4).concat(os.urandom(9000).hex())))
+    with world.store.begin() as tx:
+        assert len(accounts.list_all(tx)) == 2
 
 
 def test_a_lost_connection_is_replaced(world: World) -> None:

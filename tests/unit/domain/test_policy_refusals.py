@@ -325,6 +325,7 @@ def test_wrong_types_name_the_field(fields, message):
         ({"StopTimeout": -1}, "negative"),
         ({"Volumes": {"data": {}}}, "invalid mount path: 'data' mount path must be absolute"),
         ({"Volumes": {"/": {}}}, "destination can't be '/'"),
+        ({"Volumes": {"/" + "é" * 1024: {}}}, "a mount path has at most 2048 bytes"),
         ({"Volumes": {"/a/..": {}}}, "destination can't be '/'"),
         ({"Volumes": {f"/{n}": {} for n in range(33)}}, "more than 32"),
         ({"MacAddress": "01:00:00:00:00:01"}, "invalid MAC address"),
