@@ -141,6 +141,8 @@ ELSEWHERE = {
     "`network connect`": "tests/e2e/test_network_connect.py",
     "A HostConfig in `start`, below 1.24": "tests/e2e/test_every_route_at_versions.py",
     "A second start of a running exec": "tests/e2e/test_exec.py",
+    "Execs": "tests/integration/services/test_container_io.py",
+    "`top`": "tests/e2e/test_top.py",
     "`update`": "tests/e2e/test_update.py",
     "`cp`": "tests/e2e/test_cp.py",
     "Events that nobody heard": "tests/e2e/test_events_gap.py",
