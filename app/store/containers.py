@@ -141,13 +141,13 @@ class WrittenMeanwhile(Exception):
 
 
 @cache
-def _write(names: tuple[str, ...]) -> Guard:
-    return Guard(
+def _write(names: tuple[str, ...], guarded: bool) -> Prepared:
+    statement = (
         update(containers)
         .where(containers.c.id == bindparam("container"), containers.c.version == bindparam("read"))
-        .values(version=containers.c.version + 1, **{name: bindparam(name) for name in names}),
-        WrittenMeanwhile,
+        .values(version=containers.c.version + 1, **{name: bindparam(name) for name in names})
     )
+    return Guard(statement, WrittenMeanwhile) if guarded else Prepared(statement)
 
 
 def _placed(row: prepared.Row) -> tuple[Container, Node]:
@@ -223,10 +223,17 @@ def insert_new(tx: Transaction, **values: Any) -> None:
 
 
 def write_seen(tx: Transaction, container: Container, **values: Any) -> None:
-    """Write what was seen on the engine. Raises WrittenMeanwhile, with the next statement."""
+    """Write what was seen on the engine. Raises WrittenMeanwhile, at the latest with the next statement.
+
+    The server's log has the statement of each error, and this one has what the tenant sent, his passwords among it. So
+    only where nobody else writes, while the container is being created, the server is left to raise it.
+    """
     told = {name: to_json(value) if isinstance(value, dict) else value for name, value in values.items()}
     told |= {"container": container.id, "read": container.version}
-    _write(tuple(values)).later(tx, told)
+    if container.state is ContainerState.CREATING:
+        _write(tuple(values), guarded=True).later(tx, told)
+    elif _write(tuple(values), guarded=False).count(tx, told) == 0:
+        raise WrittenMeanwhile
 
 
 def begin_removal(tx: Transaction, container: Container) -> bool:
