@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
-from uuid import UUID
 
 import structlog
 
@@ -20,6 +19,7 @@ from app.domain.container import Container
 from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.container_view import Words
 from app.domain.durations import parse_go_time
+from app.domain.network import uuid_of
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.engine.errors import scrub
@@ -163,9 +163,9 @@ class ContainerSync:
     @staticmethod
     def _write_attachments(tx: Transaction, container: Container, seen: dict[str, Any]) -> None:
         joined = {
-            UUID(name[2:]): (endpoint.get("IPAddress") or "", endpoint.get("MacAddress") or "")
+            network_uuid: (endpoint.get("IPAddress") or "", endpoint.get("MacAddress") or "")
             for name, endpoint in (seen["NetworkSettings"].get("Networks") or {}).items()
-            if name.startswith("n-")
+            if (network_uuid := uuid_of(name)) is not None
         }
         # What a row at rest says is written down already: it has no address, and no port but those of a start.
         rests = container.state in _AT_REST

@@ -177,8 +177,7 @@ class NodeEvents:
             mark = nodes.event_nano(tx, node.id) or 0
             now = told.list_now(tx, node.id)
         clock = engine_clock(engine)
-        since = max(mark - OVERLAP, 0)
-        with engine.events(since=since, until=clock, types=TYPES, timeout=MEMORY_SECONDS) as body:
+        with engine.events(since=mark, until=clock, types=TYPES, timeout=MEMORY_SECONDS) as body:
             messages = _merged(heard, body.messages(), after=mark, until=clock)
         remembered = self._events(node, messages)
         with self._store.begin() as tx:

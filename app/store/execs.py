@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import bindparam, delete, func, insert, literal, select
 
 from app.errors import NotFound
+from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import containers, execs
 
 #: Seconds for which an engine can be asked about an exec that has ended, and then some.
 _ENGINE_REMEMBERS = 1800
+
+
+_COUNT = Prepared(select(func.count()).where(execs.c.container_id == bindparam("container")))
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def add(tx: Transaction, container_id: str, engine_exec_id: str, detach_keys: st
 
 def count(tx: Transaction, container_id: str) -> int:
     """All that are known, ended or not."""
-    return tx.execute(select(func.count()).where(execs.c.container_id == container_id)).scalar_one()
+    (known,) = _COUNT.row(tx, {"container": container_id}) or (0,)
+    return int(known)
 
 
 def forget_ended(tx: Transaction, container_id: str, live: Collection[str]) -> None:

@@ -27,6 +27,7 @@ _COLUMNS = (
     operations.c.process_id,
     operations.c.detail,
 )
+_PENDING = operations.c.state == OperationState.PENDING
 
 
 class TakenOver(Unavailable):
@@ -37,8 +38,6 @@ class TakenOver(Unavailable):
     ) -> None:
         super().__init__(message, retry_after=retry_after)
 
-
-_PENDING = operations.c.state == OperationState.PENDING
 
 _OPEN = Prepared(
     text(

@@ -124,13 +124,19 @@ def test_labels_that_an_image_brings_are_not_believed(world: World, follows: Obs
     assert world.state(container_id) == "paused"
 
 
-def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: World, follows: Observer) -> None:
+def dies_unseen(world: World, error: Exception) -> tuple[str, int]:
+    """A container that ends while its engine fails once to tell of it: its id, and how many streams there were."""
     container_id = world.run(world.alice, "web")
     wait_for(lambda: "start" in actions(world))
     connects = len(world.engine.bodies)
-    world.engine.fail("inspect_container", Internal("broken layer"), times=1)
+    world.engine.fail("inspect_container", error, times=1)
     world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
     wait_for(lambda: "die" in actions(world))
+    return container_id, connects
+
+
+def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: World, follows: Observer) -> None:
+    container_id, connects = dies_unseen(world, Internal("broken layer"))
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
     assert len(world.engine.bodies) == connects
     assert world.sql("SELECT state FROM nodes") == [("up",)]
@@ -141,12 +147,7 @@ def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
 ) -> None:
     """An engine does not tell of a container while files are copied from it, which a client may draw out at will."""
     monkeypatch.setattr(container_sync, "PUT_OFF_SECONDS", 0.5)
-    container_id = world.run(world.alice, "web")
-    wait_for(lambda: "start" in actions(world))
-    connects = len(world.engine.bodies)
-    world.engine.fail("inspect_container", Unavailable("timed out"), times=1)
-    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
-    wait_for(lambda: "die" in actions(world))
+    container_id, connects = dies_unseen(world, Unavailable("timed out"))
     assert world.state(container_id) == "running"
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
     assert len(world.engine.bodies) == connects

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -128,21 +130,28 @@ def test_an_unexpected_error_is_left_to_an_observer(world: World) -> None:
     world.assert_nothing_left(world.alice)
 
 
-def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
-    """Its process slept; what it finds of the container when it wakes is about to be removed."""
+@contextmanager
+def held_behind_the_engine(world: World) -> Iterator[list[object]]:
+    """Within the block a create has done the engine's part and no more; behind it there is its result."""
     hang = world.engine.hang("create_container", after=True)
     results: list[object] = []
     thread = threading.Thread(target=lambda: results.extend(at_once([lambda: world.create(world.alice, "web")])))
     thread.start()
     assert hang.reached.wait(10)
-    world.silence(world.api.process)
-    # The observer takes it over and is stopped before its first engine call.
-    removal = world.engine.hang("remove_container")
-    observer = threading.Thread(target=world.observer.recovery.run)
-    observer.start()
-    assert removal.reached.wait(10)
+    yield results
     hang.release()
     thread.join(10)
+
+
+def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
+    """Its process slept; what it finds of the container when it wakes is about to be removed."""
+    with held_behind_the_engine(world) as results:
+        world.silence(world.api.process)
+        # The observer takes it over and is stopped before its first engine call.
+        removal = world.engine.hang("remove_container")
+        observer = threading.Thread(target=world.observer.recovery.run)
+        observer.start()
+        assert removal.reached.wait(10)
     removal.release()
     observer.join(10)
     assert isinstance(results[0], Unavailable)
@@ -152,16 +161,10 @@ def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
 
 def test_what_the_database_has_forgotten_is_taken_from_the_engine(world: World) -> None:
     """It died before the intent was on its disk, and is there again when the engine's part is done."""
-    hang = world.engine.hang("create_container", after=True)
-    results: list[object] = []
-    thread = threading.Thread(target=lambda: results.extend(at_once([lambda: world.create(world.alice, "web")])))
-    thread.start()
-    assert hang.reached.wait(10)
-    world.sql("DELETE FROM operations")
-    world.sql("DELETE FROM containers")
-    world.sql("UPDATE accounts SET used_containers = 0, used_memory = 0, used_nano_cpus = 0")
-    hang.release()
-    thread.join(10)
+    with held_behind_the_engine(world) as results:
+        world.sql("DELETE FROM operations")
+        world.sql("DELETE FROM containers")
+        world.sql("UPDATE accounts SET used_containers = 0, used_memory = 0, used_nano_cpus = 0")
     assert isinstance(results[0], Unavailable)
     world.assert_nothing_left(world.alice)
     assert world.create(world.alice, "web")

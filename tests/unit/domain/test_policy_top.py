@@ -28,7 +28,7 @@ REFUSED = [
     # Titles of one's own, or none.
     *("-o etimes=PID", "-eo args --no-headers", "axho args", "h", "-h", "-o pid --no-heading", "--noheader"),
     # Labels have two words, and stand first.
-    *("-eZ", "-M", "Z", "--context", "-Ojob", "k pid"),
+    *("-eZ", "-M", "Z", "--context", "-Ojob", "k pid", "-bogus"),
     # A word that is a value for one reader and an option for the other.
     *("-C ho", "-p 1", "p1", "-u 0", "-t h", "-o", "--sort", "--format", "--sort h=1", "-o pid args,pid"),
     *("--", "-o pid;id", "$(id)", "-o pid --sort ../x", "a" * 201, "-\u017f", "-o p\u0131d", "x\n", "-o\tpid"),
