@@ -23,7 +23,7 @@ import httptools
 import orjson
 
 from app import metrics
-from app.engine.http_message import MAX_REFUSAL, Answer, read_body, read_head, refused, request
+from app.engine.http_message import MAX_REFUSAL, Answer, Answers, read_body, read_head, refused, request
 from app.errors import Internal, Unavailable
 from app.stream import json_stream
 
@@ -140,15 +140,46 @@ class EngineClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
-        meanwhile: Callable[[], object] | None = None,
     ) -> Any:
-        """The decoded JSON answer (None where there is no body). `meanwhile` is done while the engine works.
+        """The decoded JSON answer (None where there is no body).
 
         Raises the kind that fits the engine's status, with the engine's words; Unavailable where it does not answer.
         """
+        return _decoded(self._exchange(method, path, query, body, headers, timeout)[0])
+
+    def json_then(
+        self,
+        method: str,
+        path: str,
+        then: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        timeout: float = 60.0,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> tuple[Any, Any]:
+        """`json`, and what a GET of `then` says right after it: None where the engine refuses that.
+
+        The second request is on its way before the first is answered, which saves a way there and back. `meanwhile` is
+        done between the two: what it reads is older than what the engine looks at for the second.
+        """
+        first, *second = self._exchange(method, path, query, body, None, timeout, meanwhile, then)
+        return _decoded(first), _decoded(second[0]) if second and second[0].status < 300 else None
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str] | None,
+        timeout: float,
+        meanwhile: Callable[[], object] | None = None,
+        then: str = "",
+    ) -> list[Answer]:
+        """The answer, and where it is not a refusal the one to `then`."""
         connection = self._take()
         began, outcome = time.monotonic(), "unreachable"
-        answer = Answer()
         try:
             if connection.sock is None:
                 connection.connect()
@@ -156,8 +187,13 @@ class EngineClient:
             connection.sock.sendall(request(method, self._url(path, query), body, headers))
             if meanwhile is not None:
                 meanwhile()
-            answer.read(connection.sock)
-            outcome = _outcome(answer.status)
+            if then:
+                connection.sock.sendall(request("GET", self._url(then, None), None, None))
+            coming = Answers(connection.sock)
+            answers = [coming.next()]
+            outcome = _outcome(answers[0].status)
+            if then and answers[0].status < 300:
+                answers.append(coming.next())
         except (OSError, EOFError, httptools.HttpParserError) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
@@ -166,17 +202,12 @@ class EngineClient:
             raise
         finally:
             metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
-        if answer.keeps:
+        # One that still has an answer to give cannot be used again.
+        if answers[-1].keeps and len(answers) == (2 if then else 1):
             self.give_back(connection)
         else:
             connection.close()
-        data = bytes(answer.body)
-        if answer.status >= 300:
-            raise refused(answer.status, data[:MAX_REFUSAL])
-        try:
-            return orjson.loads(data) if data else None
-        except ValueError as error:
-            raise Internal("the node sent a malformed answer") from error
+        return answers
 
     def open(
         self,
@@ -352,6 +383,16 @@ def _guarded(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from chunks
     except Exception as error:
         raise _SourceFailed(error) from error
+
+
+def _decoded(answer: Answer) -> Any:
+    """Raises the kind that fits a refusal."""
+    if answer.status >= 300:
+        raise refused(answer.status, answer.body[:MAX_REFUSAL])
+    try:
+        return orjson.loads(answer.body) if answer.body else None
+    except ValueError as error:
+        raise Internal("the node sent a malformed answer") from error
 
 
 def _readable(sock: socket.socket) -> bool:

@@ -67,11 +67,22 @@ class Engine:
 
     def create_container(
         self, name: str, body: Json, *, platform: str = "", meanwhile: Callable[[], object] | None = None
-    ) -> str:
-        """The engine id of the new container. `meanwhile` is done while the engine works."""
+    ) -> Json | None:
+        """The inspect of the new container; None where somebody else has just removed it.
+
+        `meanwhile` is done while the engine works, and before it looks at the container.
+        """
         query = {"name": name, "platform": platform or None}
-        path = "/containers/create"
-        return self._client.json("POST", path, query=query, body=body, timeout=SLOW, meanwhile=meanwhile)["Id"]
+        _, seen = self._client.json_then(
+            "POST",
+            "/containers/create",
+            f"/containers/{name}/json",
+            query=query,
+            body=body,
+            timeout=SLOW,
+            meanwhile=meanwhile,
+        )
+        return lift.container(seen) if seen else None
 
     def inspect_container(self, name: str, *, size: bool = False, timeout: float = 20.0) -> Json:
         query = {"size": "1"} if size else None

@@ -8,7 +8,9 @@ import http.client
 import io
 import json
 import socket
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
@@ -36,32 +38,40 @@ def request(method: str, url: str, body: Any, headers: Mapping[str, str] | None)
     return f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + data
 
 
+@dataclass(frozen=True)
 class Answer:
-    """A whole answer, read by a parser that needs a tenth of `http.client`'s time."""
+    status: int
+    body: bytes
+    #: Whether the connection can be used again.
+    keeps: bool
 
-    def __init__(self) -> None:
-        self.body = bytearray()
-        self.status = 0
-        #: Whether the connection can be used again.
-        self.keeps = False
-        self._whole = False
+
+class Answers:
+    """Whole answers, as they were asked for, by a parser that needs a tenth of `http.client`'s time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._whole: deque[Answer] = deque()
+        self._body = bytearray()
         self._parser = httptools.HttpResponseParser(self)
 
-    def read(self, sock: socket.socket) -> None:
+    def next(self) -> Answer:
         """Raises OSError, EOFError, HttpParserError."""
         while not self._whole:
-            data = sock.recv(65536)
+            data = self._sock.recv(65536)
             if not data:
                 raise EOFError
             self._parser.feed_data(data)
+        return self._whole.popleft()
 
     def on_body(self, data: bytes) -> None:
-        self.body += data
+        self._body += data
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status >= 200:
-            self.status, self.keeps, self._whole = status, self._parser.should_keep_alive(), True
+            self._whole.append(Answer(status, bytes(self._body), self._parser.should_keep_alive()))
+        self._body.clear()
 
 
 def refused(status: int, data: bytes) -> Error:

@@ -28,7 +28,7 @@ from app.placement import scheduler
 from app.services import container_body, container_volumes
 from app.services.container_body import Resolved
 from app.services.container_endpoints import Endpoints, check_address, link_target
-from app.services.container_sync import ContainerSync, Described, forget
+from app.services.container_sync import ContainerSync, Described, Looked, forget
 from app.services.intent import Intents
 from app.services.networks import DEFAULT_NAME, Networks
 from app.store import accounts, at_hand, container_names, containers, endpoints, networks
@@ -300,10 +300,10 @@ class ContainerCreate:
         engine_name = f"c-{resolved.container_uuid}"
         body = container_body.engine_body(spec, resolved, self._labels(spec, resolved, operation_id))
         try:
-            found = self._make(engine_name, body, spec, resolved)
+            looked = self._make(engine_name, body, spec, resolved)
             # An operation that was taken over is being undone: what one sees of the container is as good as gone.
             created = self._sync.refresh(
-                resolved.container_id, lambda tx: self._intents.finish(tx, operation_id), found
+                resolved.container_id, lambda tx: self._intents.finish(tx, operation_id), looked
             )
             if created is None:
                 raise Internal("the container was gone before it could be recorded")
@@ -316,23 +316,23 @@ class ContainerCreate:
         discarded = container_body.discarded(spec, created.inspect or {})
         return resolved.container_id, container_body.warnings(spec, resolved.node) + discarded
 
-    def _make(
-        self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved
-    ) -> Described | None:
+    def _make(self, engine_name: str, body: dict[str, Any], spec: ContainerSpec, resolved: Resolved) -> Looked | None:
         """The engine's part. What is read of the container meanwhile, where it could be."""
         engine = self._fleet.on(resolved.node)
         of = [place.network for place in resolved.places]
-        found: list[Described | None] = []
+        found: Described | None = None
+        seen: dict[str, Any] | None = None
 
-        def read() -> None:
+        def find() -> None:
+            nonlocal found
             with contextlib.suppress(Error):
-                found.append(self._sync.find(resolved.container_id))
+                found = self._sync.find(resolved.container_id)
 
-        self._endpoints.mending(
-            of,
-            resolved.node,
-            lambda: engine.create_container(engine_name, body, platform=spec.platform, meanwhile=read),
-        )
+        def make() -> None:
+            nonlocal seen
+            seen = engine.create_container(engine_name, body, platform=spec.platform, meanwhile=find)
+
+        self._endpoints.mending(of, resolved.node, make)
         for place in resolved.places[1:]:
             settings = container_body.settings(resolved, place)
             self._endpoints.mending(
@@ -342,7 +342,10 @@ class ContainerCreate:
                     place.network.engine_name, engine_name, settings
                 ),
             )
-        return found[-1] if found else None
+        if found is None:
+            return None
+        # The other networks have changed what was seen.
+        return found, seen if len(resolved.places) <= 1 else None
 
     def _labels(self, spec: ContainerSpec, resolved: Resolved, operation_id: UUID) -> dict[str, str]:
         return {

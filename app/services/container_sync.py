@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 Also = Callable[[Transaction], object]
 Described = tuple[Container, Node, Words]
+#: What `find` gave, and what the engine has said after that.
+Looked = tuple[Described | None, dict[str, Any] | None]
 
 ATTEMPTS = 20
 #: For how long an engine may take to tell of one container, where it is one of many and where it is not.
@@ -51,7 +53,7 @@ class ContainerSync:
         self._put_off: dict[str, tuple[float, float]] = {}
 
     def find(self, container_id: str) -> Described | None:
-        """What `refresh` begins with, for who has the time to read it before."""
+        """What `refresh` begins with, for who reads it before."""
         with self._store.autocommit() as tx:
             return containers.find_described(tx, container_id)
 
@@ -59,25 +61,27 @@ class ContainerSync:
         self,
         container_id: str,
         also: Also | None = None,
-        found: Described | None = None,
+        looked: Looked | None = None,
         *,
         seconds: float = ALONE_SECONDS,
     ) -> Container | None:
         """Read the engine and write what it says; `also` runs in the same transaction (to end an operation).
 
-        `found` is what `find` has given. Returns the container as written, or None where it is gone. Raises Unavailable
-        where the node is away.
+        `looked` is as much as has been read already. Returns the container as written, or None where it is gone. Raises
+        Unavailable where the node is away.
         """
         for _ in range(ATTEMPTS):
-            found = found or self.find(container_id)
+            found, seen = looked or (self.find(container_id), None)
+            looked = None
             if found is None:
                 if also:
                     with self._store.begin() as tx:
                         also(tx)
                 return None
-            (container, node, words), found = found, None
+            container, node, words = found
             try:
-                seen = self._fleet.on(node).inspect_container(container.engine_name, timeout=seconds)
+                if seen is None:
+                    seen = self._fleet.on(node).inspect_container(container.engine_name, timeout=seconds)
             except NotFound:
                 if self._gone(container, also):
                     return None

@@ -114,6 +114,9 @@ class Store:
             # An error's text goes to the log, and what a tenant sent does not.
             hide_parameters=True,
         )
+        #: Connections of the pool that nobody uses now: a way through the pool costs more than many a statement.
+        self._free: list[Connection] = []
+        self._most_free = pool
         event.listen(self._engine, "checkout", _refuse_lost)
         event.listen(self._engine, "before_cursor_execute", _send_first)
 
@@ -124,7 +127,7 @@ class Store:
         BEGIN goes with the first statement: each message is a round trip.
         Raises UniqueViolation with the constraint's name, and Unavailable where the database does not answer.
         """
-        with self._kinds(), self._engine.connect() as connection:
+        with self._connection() as connection:
             told = connection.info[_PUT_OFF] = _PutOff(_BEGIN)
             try:
                 yield connection
@@ -151,7 +154,7 @@ class Store:
         Where it is not `lasting`, nobody waits for the disk: a server that dies within its next second has forgotten
         it, unless a later transaction has waited. Raises as `begin` does.
         """
-        with self._kinds(), self._engine.connect() as connection:
+        with self._connection() as connection:
             told = connection.info[_PUT_OFF] = _PutOff(*([] if lasting else [_NOT_LASTING]), together=True)
             try:
                 yield connection
@@ -168,8 +171,36 @@ class Store:
         A transaction costs another round trip, and for reads it gives nothing: at PostgreSQL's default isolation
         every statement sees what is committed when it begins. Raises as `begin` does.
         """
-        with self._kinds(), self._engine.connect() as connection:
+        with self._connection() as connection:
             yield connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._kinds():
+            connection = self._take_free() or self._engine.connect()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            # Who waits for one waits at the pool.
+            used_up = self._pool.checkedout() >= self._pool.size() + MAX_OVERFLOW
+            if connection.invalidated or used_up or len(self._free) >= self._most_free:
+                connection.close()
+            else:
+                self._free.append(connection)
+
+    def _take_free(self) -> Connection | None:
+        while self._free:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                break
+            if not _is_lost(connection.connection):
+                return connection
+            connection.invalidate()
+            connection.close()
+        return None
 
     @staticmethod
     @contextmanager
@@ -201,12 +232,17 @@ class Store:
 
     def connections(self) -> tuple[int, int]:
         """How many connections are in use, and the most that there may be."""
-        pool: Any = self._engine.pool
-        return pool.checkedout(), pool.size() + MAX_OVERFLOW
+        return max(self._pool.checkedout() - len(self._free), 0), self._pool.size() + MAX_OVERFLOW
 
     def close(self) -> None:
         """Close the connections that nobody uses now; the next user gets a new one."""
+        while self._free:
+            self._free.pop().close()
         self._engine.dispose()
+
+    @property
+    def _pool(self) -> Any:
+        return self._engine.pool
 
 
 def send(connection: Transaction, statement: bytes) -> Any:
@@ -254,12 +290,17 @@ def _send_first(connection: Connection, _cursor: Any, _statement: str, *_: Any) 
 
 
 def _refuse_lost(connection: Any, _record: Any, _proxy: Any) -> None:
-    """On the way out of the pool: a connection that has something to read between two statements was ended by the
-    server. Asking the socket costs no round trip. The pool then opens another, and drops all that are as old."""
+    """On the way out of the pool, which then opens another, and drops all that are as old."""
+    if _is_lost(connection):
+        raise InvalidatePoolError
+
+
+def _is_lost(connection: Any) -> bool:
+    """A connection that has something to read between two statements was ended by the server. Asking the socket costs
+    no round trip."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
-    if poll.poll(0):
-        raise InvalidatePoolError
+    return bool(poll.poll(0))
 
 
 class Listener:

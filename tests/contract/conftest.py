@@ -37,7 +37,9 @@ class Subject:
     def create(self, *command: str, name: str = "one", host: dict | None = None, **config: object) -> str:
         """A container of the test's own. Its engine id."""
         body = {"Image": self.image, "Cmd": list(command), "Labels": {LABEL: self.run}, **config}
-        return self.engine.create_container(self.name(name), body | ({"HostConfig": host} if host else {}))
+        seen = self.engine.create_container(self.name(name), body | ({"HostConfig": host} if host else {}))
+        assert seen is not None
+        return seen["Id"]
 
     def clean(self) -> None:
         for container in self.engine.list_containers([f"{LABEL}={self.run}"]):

@@ -121,7 +121,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
     @recorded
     def create_container(
         self, name: str, body: Json, *, platform: str = "", meanwhile: Callable[[], object] | None = None
-    ) -> str:
+    ) -> Json | None:
         if meanwhile is not None:
             meanwhile()
         body = json.loads(json.dumps(body))
@@ -144,7 +144,10 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
             )
             self.containers[new] = container
         self._emit(container, "create")
-        return new
+        try:
+            return self.inspect_container(name)
+        except NotFound:
+            return None
 
     @recorded
     def inspect_container(self, name: str, *, size: bool = False, timeout: float = 20.0) -> Json:

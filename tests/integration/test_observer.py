@@ -116,7 +116,8 @@ def test_labels_that_an_image_brings_are_not_believed(world: World, follows: Obs
     stolen = dict(world.on_engine(container_id).config["Labels"])  # type: ignore[union-attr]
     made = world.engine.create_container("busy_builder", {"Image": world.image_id, "Cmd": ["true"], "Labels": stolen})
     world.engine.start_container("busy_builder")
-    world.engine.die(made, 7)
+    assert made is not None
+    world.engine.die(made["Id"], 7)
     world.engine.remove_container("busy_builder", force=True)
     world.engine.pause_container(world.on_engine(container_id).name)  # type: ignore[union-attr]
     wait_for(lambda: "pause" in actions(world))

@@ -182,8 +182,8 @@ def test_two_that_find_the_same_gap(world: World, follow: Follow) -> None:
 def test_networks_and_volumes_are_told_in_the_tenants_words(world: World, follow: Follow) -> None:
     follow()
     web = world.run(world.alice, "web", HostConfig={"Binds": ["data:/data"]})
-    foreign = world.engine.create_container("foreign", {"Image": world.image_id, "Cmd": ["sh"]})
-    world.engine.start_container(foreign)
+    world.engine.create_container("foreign", {"Image": world.image_id, "Cmd": ["sh"]})
+    world.engine.start_container("foreign")
     world.engine.die(world.on_engine(web).id, 0)  # type: ignore[union-attr]
     wait_for(lambda: world.sql("SELECT id FROM events WHERE action = 'unmount'"))
     found = world.sql("SELECT type, action, actor_id, attributes FROM events WHERE type <> 'container' ORDER BY id")

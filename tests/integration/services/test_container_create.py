@@ -31,7 +31,7 @@ def test_the_intent_is_committed_before_the_engine_is_asked(world: World, monkey
     seen: list[tuple] = []
     real = world.engine.create_container
 
-    def look(name: str, body: dict, **more: Any) -> str:
+    def look(name: str, body: dict, **more: Any) -> dict | None:
         labels = body["Labels"]
         operation = world.sql("SELECT kind, state, target FROM operations WHERE id = %s", labels["sdc.op"])
         row = world.sql("SELECT state, name FROM containers WHERE id = %s", labels["sdc.container"])
@@ -175,7 +175,7 @@ def test_undoing_leaves_a_volume_that_another_create_has_found(world: World, mon
     second = threading.Thread(target=world.create, args=(world.alice, "second"), kwargs=VOLUMES)
     waits = world.engine.hang("create_container")
 
-    def refuse(name: str, body: dict, **_: Any) -> str:
+    def refuse(name: str, body: dict, **_: Any) -> dict:
         monkeypatch.setattr(world.engine, "create_container", real)
         second.start()
         assert waits.reached.wait(10)

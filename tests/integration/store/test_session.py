@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -56,6 +57,57 @@ def test_a_lost_connection_is_replaced(world: World) -> None:
     wait_for(lambda: world.sql(f"SELECT count(*) {others}") == [(0,)])
     with world.store.begin() as tx:
         assert len(accounts.list_all(tx)) == 2
+
+
+def test_who_waits_for_a_connection_gets_the_next_one_that_is_free(world: World) -> None:
+    store = Store(world.url, pool=1)
+    _, most = store.connections()
+    got = threading.Event()
+
+    def wait() -> None:
+        with store.autocommit():
+            got.set()
+
+    with contextlib.ExitStack() as others:
+        for _ in range(most - 1):
+            others.enter_context(store.autocommit())
+        with store.autocommit():
+            assert store.connections() == (most, most)
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            assert not got.wait(0.2)
+        assert got.wait(5), "it went to nobody"
+        waiting.join(10)
+    assert store.connections() == (0, most)
+    for _ in range(2 * most):
+        with store.begin() as tx:
+            accounts.list_all(tx)
+    assert store.connections() == (0, most)
+    store.close()
+
+
+def test_a_connection_is_used_by_one_at_a_time(world: World) -> None:
+    store = Store(world.url, pool=2)
+    users: dict[int, threading.Thread] = {}
+
+    def work() -> None:
+        me = threading.current_thread()
+        for _ in range(50):
+            with store.begin() as tx:
+                pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+                assert users.setdefault(pid, me) is me, "two have it"
+                accounts.list_all(tx)
+                del users[pid]
+        done.append(me)
+
+    done: list[threading.Thread] = []
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(done) == len(threads)
+    store.close()
 
 
 def test_one_that_is_lost_within_a_transaction(world: World) -> None:

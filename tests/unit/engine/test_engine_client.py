@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,17 @@ GONE = b'HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n{"message":"none"}'
 EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 UNCHANGED = b"HTTP/1.1 304 Not Modified\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def read_head(sock: socket.socket) -> bytes:
+    """A request's, or nothing where the client goes."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = sock.recv(1)
+        if not byte:
+            return b""
+        head += byte
+    return head
 
 
 class Server:
@@ -49,12 +61,9 @@ class Server:
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while self._answers:
-                head = b""
-                while not head.endswith(b"\r\n\r\n"):
-                    byte = sock.recv(1)
-                    if not byte:
-                        return
-                    head += byte
+                head = read_head(sock)
+                if not head:
+                    return
                 self.heads.append(head)
                 answer = self._answers.pop(0)
                 if callable(answer):
@@ -110,6 +119,53 @@ def test_connections_are_used_again(start: Start) -> None:
     assert server.heads[0].startswith(b"GET /v1.41/x HTTP/1.1\r\n")
     assert b"Content-Type: application/json" in server.heads[1]
     assert server.heads[4].startswith(b"GET /v1.41/x?q=a+b&t=5 HTTP/1.1\r\n")
+
+
+def test_two_requests_of_which_the_second_is_sent_ahead(start: Start) -> None:
+    read = threading.Event()
+
+    def slow(sock: socket.socket, _: bytes) -> None:
+        assert sock.recv(2) == b"{}"
+        assert read.wait(10)
+        assert read_head(sock).startswith(b"GET /v1.41/y HTTP/1.1\r\n"), "it waited for the first answer"
+        sock.sendall(OK + CHUNKED + b'7\r\n{"b":2}\r\n0\r\n\r\n')
+
+    _, client = start(slow)
+    assert client.json_then("POST", "/x", "/y", body={}, meanwhile=read.set) == ({"a": 1}, {"b": 2})
+
+
+def test_the_second_is_not_asked_before_what_it_is_to_be_newer_than(start: Start) -> None:
+    asked = threading.Event()
+
+    def first(sock: socket.socket, _: bytes) -> None:
+        asked.set()
+        sock.sendall(OK)
+
+    server, client = start(first, OK, OK)
+
+    def meanwhile() -> None:
+        assert asked.wait(10)
+        time.sleep(0.1)
+        assert len(server.heads) == 1
+
+    assert client.json_then("POST", "/x", "/y", meanwhile=meanwhile) == ({"a": 1}, {"a": 1})
+    assert client.json("GET", "/x") == {"a": 1}
+    assert server.connections == 1
+
+
+def test_a_second_request_after_a_refusal(start: Start) -> None:
+    """Nobody waits for its answer, and nobody after it may take that for his own."""
+
+    def refuse(sock: socket.socket, _: bytes) -> None:
+        assert read_head(sock).startswith(b"GET")
+        sock.sendall(GONE + EMPTY)
+
+    server, client = start(refuse, OK, GONE)
+    with pytest.raises(NotFound, match=r"^none$"):
+        client.json_then("POST", "/x", "/y")
+    # A second one that is refused is not there.
+    assert client.json_then("POST", "/x", "/y") == ({"a": 1}, None)
+    assert server.connections == 2
 
 
 def test_parallel_requests_have_connections_of_their_own(start: Start) -> None:
