@@ -1,7 +1,9 @@
-"""Names of containers and volumes: Docker's rules for them, and names made up for containers that were given none."""
+"""Names of containers and volumes: Docker's rules for them, and names made up for containers that were given none; and
+the ids of execs."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -45,6 +47,12 @@ def check_volume_name(name: str, complaint: str = "", *, short: bool = False) ->
         most = MOST_VOLUME_CHARACTERS
         raise InvalidParameter(f"{complaint}create {quoted}: a volume name has at most {most} characters")
     return name
+
+
+def exec_id(container_id: str, engine_exec_id: str) -> str:
+    """The tenant's id of an exec. It follows from the engine's, for an engine tells of an exec before its row is there,
+    and of those of health checks, which have none."""
+    return hashlib.sha256(f"{container_id} {engine_exec_id}".encode()).hexdigest()
 
 
 def random_container_name(attempt: int = 0) -> str:

@@ -193,7 +193,7 @@ class Builds:
             "target": spec.target or None,
             "platform": spec.platform or None,
             "networkmode": self._network(build),
-            "extrahosts": ",".join(spec.extra_hosts) or None,
+            "extrahosts": list(spec.extra_hosts),
             "memory": spec.memory or chosen.memory,
             "memswap": spec.memory_swap or (spec.memory or chosen.memory + chosen.swap),
             "cpushares": spec.cpu_shares or None,

@@ -57,7 +57,8 @@ class ContainerIo:
         """`query`: logs, stream, stdin, stdout, stderr ("1" or absent), detachKeys."""
         container, engine = self._find(account, id_or_name)
         self._check(container, Command.ATTACH, id_or_name)
-        return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, query)), container.tty)
+        wanted = _attach_query(container, query)
+        return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, wanted)), container.tty)
 
     def attach_websocket(
         self, account: Account, id_or_name: str, query: Mapping[str, Any], key: str, *, text: bool
@@ -65,7 +66,8 @@ class ContainerIo:
         """Like `attach`, in frames of a websocket: the engine's own, made for the client's `key`."""
         container, engine = self._find(account, id_or_name)
         self._check(container, Command.ATTACH, id_or_name)
-        call = lambda: engine.attach_websocket(container.engine_name, query, key, text=text)  # noqa: E731
+        wanted = _attach_query(container, query)
+        call = lambda: engine.attach_websocket(container.engine_name, wanted, key, text=text)  # noqa: E731
         return OpenStream(self._call(container, call), container.tty)
 
     def logs(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
@@ -225,6 +227,13 @@ class ContainerIo:
         except Error as error:
             known = {**engine_words(container), **(words or {})}
             raise reworded(error, known) from error
+
+
+def _attach_query(container: Container, query: Mapping[str, Any]) -> dict[str, Any]:
+    """An attach without stdin, where the container reads none. An engine copies what comes to nowhere, and keeps the
+    connection of each such attach for as long as it lives."""
+    reads = ((container.inspect or {}).get("Config") or {}).get("OpenStdin")
+    return {key: value for key, value in query.items() if key != "stdin" or reads}
 
 
 def _exec_body(spec: ExecSpec) -> Json:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from app.domain import resync
+from app.domain import names, resync
 from app.domain.container import engine_name
 from app.domain.container_state import ContainerState
 from app.domain.container_view import LABEL_PREFIX
@@ -264,8 +264,8 @@ class NodeEvents:
     def _container_event(self, node: Node, message: Json, words: _Words) -> Event:
         attributes, container_id = message["Actor"]["Attributes"], _container_id(message)
         shown = {k: v for k, v in attributes.items() if not k.startswith(LABEL_PREFIX) and k not in _HIDDEN}
-        if exec_id := words.execs.get(attributes.get("execID", "")):
-            shown["execID"] = exec_id
+        if exec_id := attributes.get("execID"):
+            shown["execID"] = words.execs.get(exec_id) or names.exec_id(container_id, exec_id)
         name, image = self._names.get(container_id) or (attributes.get("sdc.name", ""), attributes.get("sdc.image", ""))
         account_id = UUID(attributes["sdc.account"])
         return self._told(node, message, account_id, container_id, {**shown, "name": name, "image": image})

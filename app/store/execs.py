@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, insert, literal, select
 
+from app.domain import names
 from app.errors import NotFound
 from app.store.prepared import Prepared
 from app.store.session import Transaction
@@ -32,7 +32,7 @@ class Exec:
 
 def add(tx: Transaction, container_id: str, engine_exec_id: str, detach_keys: str) -> str:
     """Raises NotFound where the container has gone meanwhile."""
-    exec_id = secrets.token_hex(32)
+    exec_id = names.exec_id(container_id, engine_exec_id)
     there = select(literal(exec_id), containers.c.id, literal(engine_exec_id), literal(detach_keys)).where(
         containers.c.id == container_id
     )

@@ -101,6 +101,21 @@ def test_one_bad_message_does_not_stop_the_others(world: World, follows: Observe
     assert actions(world) == ["create", "start"]
 
 
+def test_an_exec_has_one_id_in_all_its_events(world: World, follows: Observer) -> None:
+    """An engine tells that it was made before its row can be there."""
+    container_id = world.run(world.alice, "web")
+    body = {"Cmd": ["true"]}
+    # A health check's, which nobody made here.
+    world.engine.create_exec(world.on_engine(container_id).id, body)  # type: ignore[union-attr]
+    exec_id = world.api.io.create_exec(world.alice, "web", decide_exec(body))
+    world.api.io.start_exec_detached(world.alice, exec_id, tty=False)
+    wait_for(lambda: "exec_start: true" in actions(world))
+    told = world.sql("SELECT attributes ->> 'execID' FROM events WHERE action LIKE 'exec%' ORDER BY id")
+    of_the_check, made, started = (told_id for (told_id,) in told[:3])
+    assert made == started == exec_id
+    assert of_the_check and of_the_check != exec_id and of_the_check not in world.engine.execs
+
+
 def test_a_long_command_stops_nobody(world: World, follows: Observer) -> None:
     world.run(world.alice, "web")
     world.api.io.create_exec(world.alice, "web", decide_exec({"Cmd": ["true", os.urandom(60_000).hex()]}))

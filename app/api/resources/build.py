@@ -20,10 +20,12 @@ from app.stream.build_context import BuildContext
 
 Json = dict[str, Any]
 
-_TEXTS = ("dockerfile", "remote", "target", "platform", "networkmode", "cgroupparent", "isolation", "version")
+_TEXTS = ("remote", "target", "platform", "networkmode", "cgroupparent", "isolation", "version")
 _NUMBERS = ("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize")
 _FLAGS = ("q", "nocache", "pull", "squash", "forcerm")
-_OBJECTS = ("buildargs", "labels", "ulimits", "cachefrom", "securityopt")
+_OBJECTS = ("buildargs", "labels", "ulimits", "cachefrom")
+#: Every value of these counts; clients send one parameter for each.
+_SEVERAL = ("t", "extrahosts", "securityopt")
 #: Builds of one account at a time, in one worker.
 MOST_BUILDS = 4
 
@@ -77,14 +79,13 @@ class Build:
 
 def _asked(query: params.Query) -> Json:
     """The parameters, typed as they are to be decided. Raises InvalidParameter."""
-    asked: Json = {name: params.one(query, name) for name in (*_TEXTS, "cpusetcpus", "cpusetmems", "extrahosts")}
+    asked: Json = {name: params.one(query, name) for name in (*_TEXTS, "cpusetcpus", "cpusetmems")}
     asked |= {name: params.integer(query, name, 0) for name in _NUMBERS}
     asked |= {name: params.boolean(query, name) for name in _FLAGS} | {"rm": params.boolean(query, "rm", True)}
     asked |= {name: _decoded(query, name) for name in _OBJECTS}
-    hosts = asked["extrahosts"]
-    if hosts.startswith("["):
-        asked["extrahosts"] = _decoded(query, "extrahosts")
-    return {**asked, "t": params.several(query, "t")}
+    asked |= {name: [value for value in params.several(query, name) if value] for name in _SEVERAL}
+    # The SDK for Python sends the name of a Dockerfile from outside the context, and its text as a second value.
+    return {**asked, "dockerfile": next(iter(params.several(query, "dockerfile")), "")}
 
 
 def _decoded(query: params.Query, name: str) -> Any:

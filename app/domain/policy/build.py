@@ -81,7 +81,7 @@ def decide_build(asked: Mapping[str, Any], rules: Rules) -> BuildSpec:
         target=line(128)("target", asked["target"]),
         platform=decide_platform(asked["platform"]),
         network=draft.network,
-        extra_hosts=tuple(network.extra_hosts("extrahosts", _hosts(asked["extrahosts"]))),
+        extra_hosts=tuple(network.extra_hosts("extrahosts", asked["extrahosts"])),
         memory=draft.resources["memory"],
         memory_swap=draft.resources["memory_swap"],
         cpu_shares=resources.cpu_shares("cpushares", asked["cpushares"]),
@@ -160,10 +160,3 @@ def _cache_from(value: Any) -> tuple[str, ...] | None:
     if value is None or value == []:
         return None
     return tuple(list_of(line(512), MOST_CACHE_SOURCES)("cachefrom", value))
-
-
-def _hosts(value: Any) -> list[Any]:
-    """A JSON list, or as the CLI sends them: one text, separated by commas."""
-    if not value:
-        return []
-    return value if isinstance(value, list) else [host for host in str(value).split(",") if host]

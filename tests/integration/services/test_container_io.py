@@ -48,6 +48,15 @@ def test_a_terminal_is_not_framed(world: World) -> None:
     assert read(attached.upstream) == b"hi\r\n"
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_engine_is_not_given_what_a_container_does_not_read(world: World, reads: bool) -> None:
+    world.create(world.alice, "web", OpenStdin=reads, Cmd=["sh"])
+    wanted = {"stream": "1", "stdin": "1", "stdout": "1"}
+    world.api.io.attach(world.alice, "web", wanted).upstream.close()
+    asked = world.engine.called("attach")[-1].args[1]
+    assert asked == (wanted if reads else {"stream": "1", "stdout": "1"})
+
+
 def test_wait_records_the_end_before_it_tells_it(world: World) -> None:
     container_id = world.run(world.alice, "web")
     waiting = world.api.io.wait(world.alice, "web", "not-running")

@@ -12,12 +12,12 @@ from app.errors import Error, Forbidden, InvalidParameter, NotImplemented
 
 NONE: dict[str, Any] = {
     **dict.fromkeys(("dockerfile", "remote", "target", "platform", "networkmode", "cgroupparent", "isolation"), ""),
-    **dict.fromkeys(("version", "cpusetcpus", "cpusetmems", "extrahosts"), ""),
+    **dict.fromkeys(("version", "cpusetcpus", "cpusetmems"), ""),
     **dict.fromkeys(("memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize"), 0),
     **dict.fromkeys(("q", "nocache", "pull", "squash", "forcerm"), False),
     "rm": True,
-    **dict.fromkeys(("buildargs", "labels", "ulimits", "cachefrom", "securityopt")),
-    "t": [],
+    **dict.fromkeys(("buildargs", "labels", "ulimits", "cachefrom")),
+    **dict.fromkeys(("t", "extrahosts", "securityopt"), []),
 }
 
 
@@ -37,7 +37,7 @@ def test_what_is_taken() -> None:
         labels={"a": "b"},
         cachefrom=["web", "alpine:3"],
         networkmode="none",
-        extrahosts="a:10.0.0.1,b:10.0.0.2",
+        extrahosts=["a:10.0.0.1", "b:10.0.0.2"],
         memory=64 << 20,
         memswap=-1,
         shmsize=1 << 20,
@@ -75,8 +75,9 @@ def test_what_is_taken() -> None:
         ({"version": "2"}, NotImplemented),
         ({"squash": True}, NotImplemented),
         ({"networkmode": "host"}, Forbidden),
-        ({"extrahosts": "a:host-gateway"}, Forbidden),
-        ({"extrahosts": "a"}, InvalidParameter),
+        ({"extrahosts": ["a:host-gateway"]}, Forbidden),
+        ({"extrahosts": ["a"]}, InvalidParameter),
+        ({"extrahosts": ["a:10.0.0.1,b:10.0.0.2"]}, InvalidParameter),
         ({"securityopt": ["seccomp=unconfined"]}, Forbidden),
         ({"cgroupparent": "/x"}, Forbidden),
         ({"cpusetcpus": "0"}, Forbidden),
