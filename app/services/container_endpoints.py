@@ -24,6 +24,7 @@ from app.store import container_names, containers, endpoints
 from app.store.session import Store, Transaction
 
 _LOST = re.compile(r"network \S+ not found")
+_LEAVES = re.compile(r"is marked for removal|No such container")
 
 
 class Endpoints:
@@ -126,7 +127,13 @@ class Endpoints:
         for place in places:
             endpoint = seen.get(place.network.engine_name)
             if endpoint is None or container.name not in (endpoint.get("Aliases") or []):
-                self.join_again(engine, container, place, endpoint, linked)
+                try:
+                    self.join_again(engine, container, place, endpoint, linked)
+                except Error as error:
+                    if not _LEAVES.search(error.message):
+                        raise
+                    # Somebody removes it in this moment: nobody asks for its name any more.
+                    return
 
     def join_again(
         self,

@@ -247,9 +247,10 @@ def keep_removing(tx: Transaction, container_id: str) -> None:
 
 
 def rename(tx: Transaction, container: Container, name: str) -> None:
-    """Raises UniqueViolation where the name is taken."""
+    """Raises UniqueViolation where the name is taken, and NotFound where the container has gone meanwhile."""
     statement = update(containers).where(containers.c.id == container.id)
-    tx.execute(statement.values(name=name, version=containers.c.version + 1))
+    if not tx.execute(statement.values(name=name, version=containers.c.version + 1)).rowcount:
+        raise NotFound(f"No such container: {container.id}")
 
 
 def lock_size(tx: Transaction, container_id: str) -> tuple[int, int] | None:

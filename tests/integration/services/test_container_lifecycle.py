@@ -16,6 +16,7 @@ from app.errors import (
     Unavailable,
 )
 from app.services.container_lifecycle import ContainerLifecycle
+from app.store import containers
 from tests.integration.world import World, at_once, wait_for
 
 PUBLISHED = {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}}
@@ -313,6 +314,33 @@ def test_an_interrupted_rename_is_brought_to_its_end(world: World, step: str, af
     assert len(networks) == 1
     assert next(iter(networks.values()))["Aliases"][:2] == ["new", container_id[:12]]
     assert world.api.queries.inspect(world.alice, "new")["NetworkSettings"]["IPAddress"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Container {} is marked for removal and cannot be connected or disconnected to the network",
+        "No such container: {}",
+    ],
+)
+@pytest.mark.parametrize("step", ["disconnect_network", "connect_network"])
+def test_a_rename_of_what_is_being_removed(world: World, step: str, words: str) -> None:
+    """The name is changed; nobody asks the network's DNS for it any more."""
+    container_id = world.create(world.alice, "old")
+    kind = NotFound if words.startswith("No such") else Internal
+    world.engine.fail(step, kind(words.format(world.on_engine(container_id).id)))  # type: ignore[union-attr]
+    world.api.lifecycle.rename(world.alice, "old", "new")
+    assert world.operations(container_id)[-1] == ("rename", "done", "")
+    assert world.row(container_id).name == "new"  # type: ignore[union-attr]
+
+
+def test_a_rename_of_what_has_just_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    container_id = world.create(world.alice, "old")
+    found = containers.get
+    monkeypatch.setattr(containers, "get", lambda *given: (found(*given), world.sql("DELETE FROM containers"))[0])
+    with pytest.raises(NotFound, match=f"^No such container: {container_id}$"):
+        world.api.lifecycle.rename(world.alice, "old", "new")
+    assert not world.sql("SELECT id FROM events WHERE action = 'rename'")
 
 
 def test_a_refused_rename_tells_nothing_of_the_engine(world: World) -> None:
