@@ -6,11 +6,12 @@ import contextlib
 from typing import Any
 from uuid import UUID
 
+from app.domain import event
 from app.domain.account import Account
 from app.engine.engine import Engine
 from app.engine.fleet import Fleet
 from app.errors import Conflict, NotFound, Unavailable
-from app.store import build_cache, nodes
+from app.store import build_cache, events, nodes
 from app.store.session import Store
 
 Json = dict[str, Any]
@@ -40,6 +41,8 @@ class BuildPrune:
             if size is not None:
                 deleted.append(image_id)
                 reclaimed += size
+        with self._store.begin() as tx:
+            events.append(tx, event.ours(account.id, "builder", "prune", "", {"reclaimed": str(reclaimed)}))
         return {"CachesDeleted": deleted or None, "SpaceReclaimed": reclaimed}
 
 

@@ -210,6 +210,14 @@ def test_another_accounts_poison(stack: Stack, context: Path) -> None:
     build(stack, "bob", write(context, "FROM busybox\nRUN cat /etc/hosts > /out\n"), "--cache-from", alices)
 
 
+def test_hosts_of_ones_own(stack: Stack, cli: str, context: Path) -> None:
+    write(context, "FROM busybox\nRUN cat /etc/hosts\n")
+    hosts = ("--add-host", "one.example:10.9.9.1", "--add-host", "two.example:10.9.9.2")
+    words = build(stack, "alice", context, "--no-cache", *hosts, cli=cli).text.split()
+    found = {name: words[words.index(name) - 1] for name in ("one.example", "two.example")}
+    assert found == {"one.example": "10.9.9.1", "two.example": "10.9.9.2"}
+
+
 def test_what_is_missing_is_pulled(stack: Stack, registry: Registry, cli: str, context: Path) -> None:
     _, image_id = registry.push(f"base/{cli}", marker="pulled")
     _, second = registry.push(f"tool/{cli}", marker="tool")
@@ -313,7 +321,7 @@ def test_refusals(stack: Stack) -> None:
         ("networkmode=host", good, 403, "the host network"),
         ("networkmode=nosuch", good, 404, "network nosuch not found"),
         ("extrahosts=a:host-gateway", good, 403, "host-gateway"),
-        ("securityopt=%5B%22seccomp%3Dunconfined%22%5D", good, 403, "security options"),
+        ("securityopt=&securityopt=seccomp%3Dunconfined", good, 403, "security options"),
         ("cgroupparent=/x", good, 403, "control group"),
         ("squash=1", good, 501, "squashing"),
         ("version=2", good, 501, "DOCKER_BUILDKIT=0"),

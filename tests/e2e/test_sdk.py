@@ -8,6 +8,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -204,6 +205,17 @@ def test_images(client: docker.DockerClient) -> None:
     client.images.remove(image.id, force=True)
     with pytest.raises(ImageNotFound):
         client.containers.create("not-there-at-all:1")
+
+
+def test_a_dockerfile_outside_the_context(client: docker.DockerClient, tmp_path: Path) -> None:
+    """Its name and its text are both sent as the parameter, and the name counts."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "file").write_text("content")
+    (tmp_path / "Elsewhere").write_text("FROM busybox\nCOPY file /copied\n")
+    hosts = {"one.example": "10.9.9.1", "two.example": "10.9.9.2"}
+    image, _ = client.images.build(path=str(tmp_path / "context"), dockerfile="../Elsewhere", extra_hosts=hosts)
+    assert client.containers.run(image.id, "cat /copied", remove=True) == b"content"
+    client.images.remove(image.id)
 
 
 def test_events(client: docker.DockerClient) -> None:

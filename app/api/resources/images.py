@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import falcon
 
 from app.api import params, versions
-from app.api.body import answer, blocks, drain, upgraded
+from app.api.body import answer, blocks, drain, read_json, upgraded
 from app.api.share import Share
 from app.domain.policy import decide_platform
 from app.errors import Internal, InvalidParameter
@@ -84,9 +84,7 @@ class ImagePushing:
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         query, _ = upgraded(req)
         header = req.get_header("X-Registry-Auth")
-        if not header:
-            raise InvalidParameter("Bad parameters and missing X-Registry-Auth: EOF")
-        auth = params.registry_auth(header)
+        auth = params.registry_auth(header) if header else _auth_in_body(req)
         resp.content_type = "application/json"
         _stream(
             resp,
@@ -217,6 +215,15 @@ class _Stream:
     def close(self) -> None:
         self._ended()
         self._source.close()
+
+
+def _auth_in_body(req: falcon.Request) -> dict[str, str]:
+    """The credentials where clients had them before there was a header for them. The SDK for Python still sends an
+    empty object there when it has none. Raises InvalidParameter where there is nothing."""
+    body = read_json(req, check_type=False)
+    if not isinstance(body, dict):
+        raise InvalidParameter(f"Bad parameters and missing X-Registry-Auth: {'EOF' if body is None else 'no object'}")
+    return params.auth_fields(body)
 
 
 def _stream(

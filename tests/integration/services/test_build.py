@@ -96,6 +96,12 @@ def test_the_engine_is_asked_for_no_more_than_was_decided(world: World, builds: 
     }
 
 
+def test_the_engine_is_given_every_host_by_itself(world: World, builds: Builds) -> None:
+    run(builds, world.alice, "FROM busybox\n", extrahosts=["a:10.0.0.1", "b=10.0.0.2"])
+    query, _ = world.engine.called("build_image")[0].args
+    assert query["extrahosts"] == ["a:10.0.0.1", "b:10.0.0.2"]
+
+
 def test_the_default_network_is_the_accounts(world: World, builds: Builds) -> None:
     run(builds, world.alice, "FROM busybox\n")
     query, _ = world.engine.called("build_image")[0].args
@@ -199,6 +205,8 @@ def test_prune(world: World, builds: Builds) -> None:
     assert world.sql(
         "SELECT count(*) FROM build_cache JOIN accounts ON accounts.id = account_id WHERE login = 'bob'"
     ) == [(2,)]
+    heard = world.sql("SELECT account_id::text, attributes FROM events WHERE (type, action) = ('builder', 'prune')")
+    assert heard == [(str(world.alice.id), {"reclaimed": str(answer["SpaceReclaimed"])})]
 
 
 def test_sockets_are_not_left(world: World, builds: Builds) -> None:

@@ -262,13 +262,26 @@ def test_import(images: StubImages) -> None:
 
 
 def test_push(images: StubImages) -> None:
-    got = client(images).simulate_post("/images/q.io/x/push", params={"tag": "1"})
-    assert (got.status_code, got.json) == (400, {"message": "Bad parameters and missing X-Registry-Auth: EOF"})
     headers = {"X-Registry-Auth": base64.b64encode(b'{"username":"u"}').decode()}
     got = client(images).simulate_post("/images/q.io/x/push", params={"tag": "1"}, headers=headers)
     assert got.status_code == 200 and got.text.count("\r\n") == 2
     assert images.asked == [("push", "alice", "q.io/x", "1", {"username": "u"})]
     assert images.messages.closed
+
+
+@pytest.mark.parametrize(("body", "auth"), [({}, {}), ({"username": "u", "email": "", "other": 1}, {"username": "u"})])
+def test_credentials_in_the_body_of_a_push(images: StubImages, body: dict, auth: dict) -> None:
+    """As before there was a header for them; the SDK for Python sends `{}` where it has none."""
+    got = client(images).simulate_post("/images/q.io/x/push", params={"tag": "1"}, json=body)
+    assert got.status_code == 200
+    assert images.asked == [("push", "alice", "q.io/x", "1", auth)]
+
+
+@pytest.mark.parametrize(("body", "why"), [("", "EOF"), ("[]", "no object")])
+def test_a_push_without_a_word_of_credentials(images: StubImages, body: str, why: str) -> None:
+    got = client(images).simulate_post("/images/q.io/x/push", params={"tag": "1"}, body=body)
+    assert (got.status_code, got.json) == (400, {"message": f"Bad parameters and missing X-Registry-Auth: {why}"})
+    assert not images.asked
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ NONE: dict[str, Any] = {
     **dict.fromkeys(("q", "nocache", "pull", "squash", "forcerm"), False),
     "rm": True,
     **dict.fromkeys(("buildargs", "labels", "ulimits", "cachefrom")),
-    **dict.fromkeys(("t", "extrahosts", "securityopt"), []),
+    **{name: [] for name in ("t", "extrahosts", "securityopt")},
 }
 
 
