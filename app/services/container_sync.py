@@ -40,6 +40,8 @@ Looked = tuple[Described | None, dict[str, Any] | None]
 ATTEMPTS = 20
 #: For how long an engine may take to tell of one container, where it is one of many and where it is not.
 LOOK_SECONDS, ALONE_SECONDS = 2.0, 20.0
+#: And where it is one of many that it does not tell of: all accounts of the node wait for each.
+LEAST_LOOK_SECONDS = 0.2
 #: One that could not be looked at is left alone for so long: the first time, and at most.
 PUT_OFF_SECONDS, MOST_PUT_OFF_SECONDS = 5.0, 60.0
 _AT_REST = frozenset({ContainerState.CREATING, ContainerState.CREATED, ContainerState.EXITED})
@@ -121,7 +123,7 @@ class ContainerSync:
         if time.monotonic() < until:
             return
         try:
-            self.refresh(container_id, seconds=LOOK_SECONDS)
+            self.refresh(container_id, seconds=max(LOOK_SECONDS / (1 + len(self._put_off)), LEAST_LOOK_SECONDS))
         except Unavailable as error:
             if not self._answers(container_id):
                 raise
