@@ -301,8 +301,6 @@ def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
         # What the engine is told on their behalf is not what the tenant has asked for.
         told["LinkEnv"] = _link_environment(spec, resolved)
         told["LinkHosts"] = link.hosts(resolved.links)
-    elif spec.links:
-        host["Links"] = [f"{target}:{alias}" for target, alias in spec.links]
     return told
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from app.engine.errors import reworded, scrub
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, NotFound
 from app.services.container_sync import ContainerSync, engine_words
-from app.store import containers, execs
+from app.store import containers, events, execs, operations
 from app.store.session import Store
 
 Json = dict[str, Any]
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 #: Execs of a container that run or wait for their start.
 MOST_EXECS = 256
+#: For so long after a container's start a wait for it is answered where it has removed itself.
+STARTED_JUST_NOW_SECONDS = 10
+#: For so long such a wait stays for the events of the end.
+EVENTS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,20 @@ class ContainerIo:
         container, engine = self._find(account, id_or_name)
         return OpenStream(self._call(container, lambda: engine.logs(container.engine_name, query)), container.tty)
 
-    def wait(self, account: Account, id_or_name: str, condition: str) -> OpenWait:
-        """`condition`: not-running, next-exit or removed."""
-        container, engine = self._find(account, id_or_name)
-        upstream = self._call(container, lambda: engine.wait(container.engine_name, condition))
+    def wait(self, account: Account, id_or_name: str, condition: str) -> OpenWait | Json:
+        """`condition`: not-running, next-exit or removed.
+
+        Returns the answer itself for a container that was started just now, has ended and has removed itself: who
+        starts it and waits for it then has no other way to its exit code.
+        """
+        try:
+            container, engine = self._find(account, id_or_name)
+            upstream = self._call(container, lambda: engine.wait(container.engine_name, condition))
+        except NotFound:
+            exit_code = self._exit_code_of_gone(account, id_or_name) if condition != "next-exit" else None
+            if exit_code is None:
+                raise
+            return {"StatusCode": exit_code}
 
         def finish(answer: bytes) -> Json:
             try:
@@ -96,6 +111,19 @@ class ContainerIo:
             return {"StatusCode": told["StatusCode"], "Error": shown}
 
         return OpenWait(upstream, finish)
+
+    def _exit_code_of_gone(self, account: Account, container_id: str) -> int | None:
+        """As its events have it, which may take a moment."""
+        with self._store.autocommit() as tx:
+            if not operations.has_started_alone(tx, account.id, container_id, STARTED_JUST_NOW_SECONDS):
+                return None
+        give_up = time.monotonic() + EVENTS_SECONDS
+        while True:
+            with self._store.autocommit() as tx:
+                exit_code = events.exit_code_of_gone(tx, account.id, container_id)
+            if exit_code is not None or time.monotonic() > give_up:
+                return exit_code
+            time.sleep(0.05)
 
     def _shows_end(self, waited: Container, exit_code: int) -> bool:
         """Whether the row was written since the wait began, and shows an end like the one that the engine told."""

@@ -48,6 +48,8 @@ class NetworkRemove:
                 # Somebody has joined it, or was faster.
                 continue
             removed.append(network.name)
+        with self._store.begin() as tx:
+            events.append(tx, event.ours(account.id, "network", "prune", "", {"reclaimed": "0"}))
         return removed
 
     def _remove(self, network: Network) -> None:

@@ -59,7 +59,6 @@ class _Words:
     containers: Mapping[str, tuple[UUID, str]] = field(default_factory=dict)
     networks: Mapping[UUID, tuple[UUID, str, str]] = field(default_factory=dict)
     volumes: Mapping[str, tuple[UUID, str]] = field(default_factory=dict)
-    execs: Mapping[str, str] = field(default_factory=dict)
 
 
 class NodeEvents:
@@ -228,14 +227,12 @@ class NodeEvents:
 
     def _words(self, node: Node, messages: list[Json]) -> _Words:
         """What the messages name, from what was seen of it before and from the database."""
-        engine_ids, networks, volumes, execs = set(), set(), set(), set()
+        engine_ids, networks, volumes = set(), set(), set()
         for message in messages:
             attributes = message["Actor"]["Attributes"]
             if message["Type"] == "container":
                 if account := _uuid(attributes.get("sdc.account", "")):
                     self._owners[message["Actor"]["ID"]] = (account, _container_id(message))
-                if "execID" in attributes:
-                    execs.add(attributes["execID"])
                 continue
             engine_ids.add(attributes.get("container", ""))
             if message["Type"] == "volume":
@@ -250,22 +247,21 @@ class NodeEvents:
                 containers=self._owners,
                 networks=told.network_words(tx, networks) if networks else {},
                 volumes=told.volume_words(tx, volumes) if volumes else {},
-                execs=told.exec_ids(tx, execs) if execs else {},
             )
 
     def _event(self, node: Node, message: Json, words: _Words) -> Event | None:
         match message["Type"]:
             case "container":
-                return self._container_event(node, message, words)
+                return self._container_event(node, message)
             case "network":
                 return self._network_event(node, message, words)
         return self._volume_event(node, message, words)
 
-    def _container_event(self, node: Node, message: Json, words: _Words) -> Event:
+    def _container_event(self, node: Node, message: Json) -> Event:
         attributes, container_id = message["Actor"]["Attributes"], _container_id(message)
         shown = {k: v for k, v in attributes.items() if not k.startswith(LABEL_PREFIX) and k not in _HIDDEN}
         if exec_id := attributes.get("execID"):
-            shown["execID"] = words.execs.get(exec_id) or names.exec_id(container_id, exec_id)
+            shown["execID"] = names.exec_id(container_id, exec_id)
         name, image = self._names.get(container_id) or (attributes.get("sdc.name", ""), attributes.get("sdc.image", ""))
         account_id = UUID(attributes["sdc.account"])
         return self._told(node, message, account_id, container_id, {**shown, "name": name, "image": image})

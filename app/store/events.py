@@ -55,6 +55,20 @@ def last_id(tx: Transaction) -> int:
     return tx.execute(text("SELECT coalesce(max(id), 0) FROM events")).scalar_one()
 
 
+def exit_code_of_gone(tx: Transaction, account_id: UUID, container_id: str) -> int | None:
+    """The code with which a container ended whose removal has been told; None where that has not, or without a code."""
+    query = text(
+        """
+        SELECT CAST(died.attributes ->> 'exitCode' AS int)
+        FROM events gone JOIN events died ON died.actor_id = gone.actor_id AND died.account_id = gone.account_id
+        WHERE gone.actor_id = :id AND gone.account_id = :account AND gone.type = 'container'
+          AND gone.action = 'destroy' AND died.type = 'container' AND died.action = 'die'
+        ORDER BY died.id DESC LIMIT 1
+        """
+    )
+    return tx.execute(query, {"id": container_id, "account": account_id}).scalar_one_or_none()
+
+
 def list_after(tx: Transaction, event_id: int, limit: int) -> list[Event]:
     """All accounts' events after an id: for the one reader of a process, which hands each account its own."""
     query = text(f"SELECT {_COLUMNS} FROM events WHERE id > :id ORDER BY id LIMIT :limit")  # noqa: S608

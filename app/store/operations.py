@@ -141,6 +141,19 @@ def is_pending(tx: Transaction, target: str, kind: OperationKind) -> bool:
     return _IS_PENDING.row(tx, {"target": target, "kind": str(kind)}) is not None
 
 
+def has_started_alone(tx: Transaction, account_id: UUID, container_id: str, seconds: int) -> bool:
+    """Whether the account's container was started in the last `seconds`, and nobody has asked for its removal."""
+    query = text(
+        """
+        SELECT FROM operations WHERE target = :target AND account_id = :account AND kind = 'start' AND state = 'done'
+          AND finished_at > now() - make_interval(secs => :seconds)
+          AND NOT EXISTS (SELECT FROM operations r WHERE r.target = :target AND r.kind = 'remove')
+        LIMIT 1
+        """
+    )
+    return tx.execute(query, {"target": container_id, "account": account_id, "seconds": seconds}).first() is not None
+
+
 def are_pending(tx: Transaction, target: str, kinds: Collection[OperationKind]) -> bool:
     query = select(operations.c.id).where(operations.c.target == target, operations.c.kind.in_(kinds), _PENDING)
     return tx.execute(query.limit(1)).first() is not None

@@ -458,7 +458,6 @@ execs = Table(
     _now("created_at", "when it was made"),
     Index(None, "container_id"),
     Index(None, "created_at"),
-    Index(None, "engine_exec_id"),
     comment="Commands started in running containers (docker exec).",
 )
 

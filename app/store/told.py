@@ -127,9 +127,3 @@ def volume_words(tx: Transaction, names: Collection[str]) -> dict[str, tuple[UUI
     """The engine's name of a volume -> (account, the tenant's name)."""
     query = text("SELECT engine_name, account_id, name FROM volumes WHERE engine_name = ANY(:names)")
     return {row.engine_name: (row.account_id, row.name) for row in tx.execute(query, {"names": list(names)})}
-
-
-def exec_ids(tx: Transaction, engine_exec_ids: Collection[str]) -> dict[str, str]:
-    """The engine's id of an exec -> ours."""
-    query = text("SELECT engine_exec_id, id FROM execs WHERE engine_exec_id = ANY(:ids)")
-    return {row.engine_exec_id: row.id for row in tx.execute(query, {"ids": list(engine_exec_ids)})}

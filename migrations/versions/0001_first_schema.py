@@ -823,7 +823,6 @@ def upgrade() -> None:  # noqa: PLR0915  (a statement a table)
         comment="Commands started in running containers (docker exec).",
     )
     op.create_index(op.f("ix_execs_container_id"), "execs", ["container_id"], unique=False)
-    op.create_index(op.f("ix_execs_engine_exec_id"), "execs", ["engine_exec_id"], unique=False)
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="in the order of recording"),
@@ -909,7 +908,6 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION nothing_written(text)")
     op.drop_table("audit")
     op.execute("DROP FUNCTION refuse_change_of_audit()")
-    op.drop_index(op.f("ix_execs_engine_exec_id"), table_name="execs")
     op.drop_index(op.f("ix_execs_container_id"), table_name="execs")
     op.drop_table("execs")
     op.drop_index(op.f("ix_container_volumes_volume_id"), table_name="container_volumes")

@@ -114,6 +114,8 @@ def test_on_a_network_of_ones_own(stack: Stack) -> None:
     assert stack.docker("alice", "exec", "db", "ping", "-c", "1", "-W", "2", "late").code == 0
     shown = json.loads(stack.docker("alice", "inspect", "db").text)[0]["NetworkSettings"]["Networks"]["lan"]
     assert shown["Links"] == ["aa:late"]
+    made = json.loads(stack.docker("alice", "inspect", "bb").text)[0]
+    assert made["NetworkSettings"]["Networks"]["lan"]["Links"] == ["aa:first"] and made["HostConfig"]["Links"] is None
     stack.docker("alice", "rm", "-f", "aa", "bb")
 
 

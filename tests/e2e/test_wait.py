@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.clients import Client, Docker, every_client
 from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire, unchunked
+from tests.machine import wait_until
 
 
 def answer(wire: Wire) -> dict:
@@ -40,6 +41,18 @@ def test_after_the_answer_nobody_sees_it_run(stack: Stack, alice: str, client: C
             listed = docker.call("GET", "/containers/json").json()
         assert listed == [], "still in the list of what runs"
         assert docker.state(container) == "exited"
+
+
+@pytest.mark.parametrize("api", ["1.44", "1.25"])
+def test_one_that_has_removed_itself_before(stack: Stack, alice: str, api: str) -> None:
+    """As for a client that starts a container and waits for it next."""
+    docker = Docker(stack, alice)
+    container = docker.container("create", "--rm", "busybox", "sh", "-c", "exit 7")
+    docker("start", container)
+    wait_until(lambda: docker("ps", "-aq").text == "", "its removal", timeout=10)
+
+    done = stack.request(alice, "POST", f"/v{api}/containers/{container}/wait")
+    assert (done.status, done.json()) == (200, {"StatusCode": 7})
 
 
 @pytest.mark.parametrize("api", ["1.44", "1.41", "1.30", "1.24", "1.20"])

@@ -11,7 +11,7 @@ import pytest
 
 from app import observer as module
 from app.domain.policy import decide_exec
-from app.errors import Internal, Unavailable
+from app.errors import Internal, NotFound, Unavailable
 from app.observer import Observer
 from app.services import container_sync
 from tests.fakes.body import FakeBody
@@ -74,6 +74,30 @@ def test_auto_removed_containers_go(world: World, follows: Observer) -> None:
     world.assert_nothing_left(world.alice)
     # The name is told although the row is gone.
     assert world.sql("SELECT attributes ->> 'name' FROM events WHERE action = 'destroy'") == [("web",)]
+
+
+def test_who_waits_for_what_has_removed_itself_learns_its_code(world: World, follows: Observer) -> None:
+    """A client that starts it and waits for it next is not as fast as a container may be."""
+    container_id = world.run(world.alice, "web", HostConfig={"AutoRemove": True})
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    assert world.api.io.wait(world.alice, container_id, "not-running") == {"StatusCode": 3}
+    assert world.api.io.wait(world.alice, container_id, "removed") == {"StatusCode": 3}
+    world.assert_nothing_left(world.alice)
+    # It is not another one's, nobody waits for the next end of what is no more, and it is soon forgotten.
+    for account, condition in ((world.bob, "not-running"), (world.alice, "next-exit")):
+        with pytest.raises(NotFound, match=f"No such container: {container_id}"):
+            world.api.io.wait(account, container_id, condition)
+    world.sql("UPDATE operations SET finished_at = finished_at - interval '1 minute'")
+    with pytest.raises(NotFound):
+        world.api.io.wait(world.alice, container_id, "not-running")
+
+
+def test_who_waits_for_what_somebody_has_removed_is_told_that_it_is_no_more(world: World, follows: Observer) -> None:
+    container_id = world.run(world.alice, "web")
+    world.api.lifecycle.remove(world.alice, "web", force=True, volumes=False, link=False)
+    wait_for(lambda: "destroy" in actions(world))
+    with pytest.raises(NotFound, match=f"No such container: {container_id}"):
+        world.api.io.wait(world.alice, container_id, "not-running")
 
 
 def test_a_network_that_the_engine_has_lost_is_made_again(world: World, follows: Observer) -> None:
@@ -168,6 +192,18 @@ def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
     assert len(world.engine.bodies) == connects
     assert world.sql("SELECT state FROM nodes") == [("up",)]
+
+
+def test_many_that_are_not_told_of_do_not_hold_up_the_others(world: World) -> None:
+    """One account with a hundred such containers would take minutes of everybody's events."""
+    ids = [world.create(world.alice) for _ in range(12)]
+    sync = world.observer.recovery._sync
+    for container_id in ids:
+        world.engine.fail("inspect_container", Unavailable("timed out"))
+        sync.try_refresh(container_id)
+    looked = [call.kwargs["timeout"] for call in world.engine.called("inspect_container")[-len(ids) :]]
+    assert looked == sorted(looked, reverse=True)
+    assert looked[0] == 2 and looked[-1] == 0.2 and sum(looked) < 7
 
 
 def test_a_node_that_goes_and_comes_back(world: World, follows: Observer) -> None:

@@ -10,9 +10,9 @@ import falcon
 import orjson
 
 from app.api import hijack, params, versions
-from app.api.body import upgraded
+from app.api.body import answer, upgraded
 from app.errors import InvalidParameter
-from app.services.container_io import ContainerIo
+from app.services.container_io import ContainerIo, OpenWait
 
 _WEBSOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 #: How long a wait may be answered after: condition -> whether it is one.
@@ -100,6 +100,9 @@ class ContainerWait:
         version, operation = req.context.api_version, req.context.operation
         hijack.require_room(req)
         opened = self._io.wait(req.context.account, name, condition)
+        if not isinstance(opened, OpenWait):
+            answer(req, resp, opened)
+            return
 
         def last_bytes(data: bytes) -> bytes:
             told = opened.finish(data)

@@ -140,6 +140,7 @@ ELSEWHERE = {
     "`--link`": "tests/e2e/test_link.py",
     "`network connect`": "tests/e2e/test_network_connect.py",
     "A HostConfig in `start`, below 1.24": "tests/e2e/test_every_route_at_versions.py",
+    "`wait` by id": "tests/integration/test_observer.py",
     "A second start of a running exec": "tests/e2e/test_exec.py",
     "Execs": "tests/integration/services/test_container_io.py",
     "`top`": "tests/e2e/test_top.py",

@@ -144,6 +144,8 @@ def test_quota(verbs: Verbs) -> None:
         verbs.create("more")
     removed = verbs.remove_.prune(verbs.world.alice, Prune.parse({}))
     assert len(removed) == MOST_NETWORKS and verbs.rows() == []
+    heard = verbs.world.sql("SELECT account_id::text, type, attributes FROM events WHERE action = 'prune'")
+    assert heard == [(str(verbs.world.alice.id), "network", {"reclaimed": "0"})]
 
 
 @pytest.mark.parametrize("kind", [Internal, InvalidParameter])
@@ -291,6 +293,19 @@ def test_a_renamed_container_starts_where_its_address_was_given_away(verbs: Verb
     world.api.lifecycle.start(world.alice, "new")
     endpoint = next(iter(world.on_engine(container_id).networks.values()))  # type: ignore[union-attr]
     assert endpoint["Aliases"][:2] == ["new", container_id[:12]] and world.state(container_id) == "running"
+
+
+def test_links_on_a_network_of_ones_own_are_the_endpoints(verbs: Verbs) -> None:
+    """Compose names them twice: an engine shows those of the default network alone as the container's."""
+    world = verbs.world
+    verbs.create("lan")
+    world.run(world.alice, "db", **LAN)
+    ends = {"EndpointsConfig": {"lan": {"Links": ["db:data"]}}}
+    host = {"NetworkMode": "lan", "Links": ["db:data"]}
+    world.create(world.alice, "web", HostConfig=host, NetworkingConfig=ends)
+    shown = world.api.queries.inspect(world.alice, "web")
+    assert shown["HostConfig"]["Links"] is None
+    assert shown["NetworkSettings"]["Networks"]["lan"]["Links"] == ["db:data"]
 
 
 def test_links(verbs: Verbs) -> None:

@@ -156,6 +156,12 @@ def test_events(front: Front, api: Api) -> None:
     assert (older(connect), older(start)) == (None, start)
 
 
+def test_a_wait_for_what_has_removed_itself_is_answered_at_once(front: Front, api: Api) -> None:
+    api.io.answers["wait"] = {"StatusCode": 3}
+    assert b"".join(front.request("POST", "/v1.41/containers/web/wait")) == b'{"StatusCode":3}\n'
+    assert front.started[0].startswith("200") and not front.relay.added
+
+
 @pytest.mark.parametrize(
     ("version", "condition", "answer", "body"),
     [
