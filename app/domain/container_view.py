@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.domain import durations
+from app.domain import durations, names
 from app.domain.container import Container
 from app.domain.container_state import ContainerState
 from app.domain.network import DEFAULT, endpoint_id, unmade_id
@@ -148,8 +148,6 @@ class Words:
     linked: Mapping[str, str] = field(default_factory=dict)
     #: Engine volume name -> the tenant's name
     volumes: Mapping[str, str] = field(default_factory=dict)
-    #: Engine exec id -> our id
-    execs: Mapping[str, str] = field(default_factory=dict)
     #: Address that published ports are reached at; "" leaves the engine's.
     public_address: str = ""
 
@@ -181,7 +179,7 @@ def inspect(container: Container, seen: Json, words: Words) -> Json:
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": seen.get("AppArmorProfile", ""),
-        "ExecIDs": [words.execs[e] for e in seen.get("ExecIDs") or [] if e in words.execs] or None,
+        "ExecIDs": [names.exec_id(container.id, e) for e in seen.get("ExecIDs") or []] or None,
         "HostConfig": _host_config(container, seen["HostConfig"], words),
         "GraphDriver": {"Name": "sdc", "Data": None},
         "Mounts": _mounts(container, seen, words),

@@ -28,6 +28,8 @@ from app.errors import Internal, Unavailable
 from app.stream import json_stream
 
 CONNECT_TIMEOUT = 5.0
+#: For an answer that only tells of what is there.
+THEN_SECONDS = 20.0
 MAX_IDLE = 32
 
 
@@ -179,29 +181,30 @@ class EngineClient:
     ) -> list[Answer]:
         """The answer, and where it is not a refusal the one to `then`."""
         connection = self._take()
-        began, outcome = time.monotonic(), "unreachable"
         try:
-            if connection.sock is None:
-                connection.connect()
-            connection.sock.settimeout(timeout)
-            connection.sock.sendall(request(method, self._url(path, query), body, headers))
-            if meanwhile is not None:
-                meanwhile()
-            if then:
-                connection.sock.sendall(request("GET", self._url(then, None), None, None))
-            coming = Answers(connection.sock)
-            answers = [coming.next()]
-            outcome = _outcome(answers[0].status)
+            with _counted(method, path) as outcome:
+                if connection.sock is None:
+                    connection.connect()
+                connection.sock.settimeout(timeout)
+                connection.sock.sendall(request(method, self._url(path, query), body, headers))
+                if meanwhile is not None:
+                    meanwhile()
+                if then:
+                    connection.sock.sendall(request("GET", self._url(then, None), None, None))
+                coming = Answers(connection.sock)
+                answers = [coming.next()]
+                outcome(answers[0].status)
             if then and answers[0].status < 300:
-                answers.append(coming.next())
+                with _counted("GET", then) as outcome:
+                    connection.sock.settimeout(THEN_SECONDS)
+                    answers.append(coming.next())
+                    outcome(answers[1].status)
         except (OSError, EOFError, httptools.HttpParserError) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
         except BaseException:
             connection.close()
             raise
-        finally:
-            metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
         # One that still has an answer to give cannot be used again.
         if answers[-1].keeps and len(answers) == (2 if then else 1):
             self.give_back(connection)
@@ -383,6 +386,21 @@ def _guarded(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from chunks
     except Exception as error:
         raise _SourceFailed(error) from error
+
+
+@contextlib.contextmanager
+def _counted(method: str, path: str) -> Iterator[Callable[[int], None]]:
+    """Counts a call and its time; what is yielded takes the status of its answer."""
+    began, outcome = time.monotonic(), "unreachable"
+
+    def answered(status: int) -> None:
+        nonlocal outcome
+        outcome = _outcome(status)
+
+    try:
+        yield answered
+    finally:
+        metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
 
 
 def _decoded(answer: Answer) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.domain.account import Account
 from app.domain.container import Container
-from app.domain.container_state import ACTIVE
+from app.domain.container_state import ACTIVE, ContainerState
 from app.domain.network import Network, Place, endpoint_settings
 from app.domain.node import Node
 from app.engine.engine import Engine
@@ -24,7 +24,6 @@ from app.store import container_names, containers, endpoints
 from app.store.session import Store, Transaction
 
 _LOST = re.compile(r"network \S+ not found")
-_LEAVES = re.compile(r"is marked for removal|No such container")
 
 
 class Endpoints:
@@ -130,10 +129,17 @@ class Endpoints:
                 try:
                     self.join_again(engine, container, place, endpoint, linked)
                 except Error as error:
-                    if not _LEAVES.search(error.message):
+                    if "No such container" not in error.message and not self._leaves(container_id):
                         raise
-                    # Somebody removes it in this moment: nobody asks for its name any more.
+                    # Nobody asks for its name any more.
                     return
+
+    def _leaves(self, container_id: str) -> bool:
+        """Whether the container is being removed, or is gone. Not by an engine's word: it says so as well before a
+        removal that it then refuses."""
+        with self._store.autocommit() as tx:
+            container = containers.find_by_id(tx, container_id)
+        return container is None or container.state is ContainerState.REMOVING
 
     def join_again(
         self,

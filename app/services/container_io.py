@@ -86,11 +86,13 @@ class ContainerIo:
         Returns the answer itself for a container that was started just now, has ended and has removed itself: who
         starts it and waits for it then has no other way to its exit code.
         """
+        container_id = id_or_name
         try:
             container, engine = self._find(account, id_or_name)
+            container_id = container.id
             upstream = self._call(container, lambda: engine.wait(container.engine_name, condition))
         except NotFound:
-            exit_code = self._exit_code_of_gone(account, id_or_name) if condition != "next-exit" else None
+            exit_code = self._exit_code_of_gone(account, container_id) if condition != "next-exit" else None
             if exit_code is None:
                 raise
             return {"StatusCode": exit_code}

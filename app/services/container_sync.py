@@ -7,7 +7,6 @@ so that an older answer never overwrites a newer one, whoever is faster.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -25,6 +24,7 @@ from app.domain.operation import OperationKind
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, NotFound, Unavailable
+from app.services.put_off import PutOff
 from app.store import accounts, addresses, container_names, container_ports, containers, events, operations
 from app.store import volumes as store_volumes
 from app.store.containers import WrittenMeanwhile
@@ -38,12 +38,8 @@ Described = tuple[Container, Node, Words]
 Looked = tuple[Described | None, dict[str, Any] | None]
 
 ATTEMPTS = 20
-#: For how long an engine may take to tell of one container, where it is one of many and where it is not.
-LOOK_SECONDS, ALONE_SECONDS = 2.0, 20.0
-#: And where it is one of many that it does not tell of: all accounts of the node wait for each.
-LEAST_LOOK_SECONDS = 0.2
-#: One that could not be looked at is left alone for so long: the first time, and at most.
-PUT_OFF_SECONDS, MOST_PUT_OFF_SECONDS = 5.0, 60.0
+#: For how long an engine may take to tell of one container, where nobody waits for others.
+ALONE_SECONDS = 20.0
 _AT_REST = frozenset({ContainerState.CREATING, ContainerState.CREATED, ContainerState.EXITED})
 
 
@@ -51,8 +47,7 @@ class ContainerSync:
     def __init__(self, store: Store, fleet: Fleet) -> None:
         self._store = store
         self._fleet = fleet
-        #: Container id -> when it may be looked at again, by the monotonic clock, and how long that was.
-        self._put_off: dict[str, tuple[float, float]] = {}
+        self._put_off = PutOff()
 
     def find(self, container_id: str) -> Described | None:
         """What `refresh` begins with, for who reads it before."""
@@ -119,25 +114,23 @@ class ContainerSync:
         An engine says nothing of a container from which somebody copies files, for as long as that takes. It is looked
         at later then. Raises Unavailable where the node is away.
         """
-        until, pause = self._put_off.get(container_id, (0.0, 0.0))
-        if time.monotonic() < until:
+        if self._put_off.has(container_id):
             return
+        found = self.find(container_id)
+        if found is None:
+            return
+        account_id = found[0].account_id
         try:
-            self.refresh(container_id, seconds=max(LOOK_SECONDS / (1 + len(self._put_off)), LEAST_LOOK_SECONDS))
+            self.refresh(container_id, looked=(found, None), seconds=self._put_off.seconds(account_id))
         except Unavailable as error:
             if not self._answers(container_id):
                 raise
-            now = time.monotonic()
-            self._put_off = {
-                key: known for key, known in self._put_off.items() if known[0] > now - MOST_PUT_OFF_SECONDS
-            }
-            pause = min(max(2 * pause, PUT_OFF_SECONDS), MOST_PUT_OFF_SECONDS)
-            self._put_off[container_id] = now + pause, pause
+            self._put_off.add(container_id, account_id)
             log.warning("a container cannot be looked at now", container=container_id, error=error.message)
         except Error as error:
             log.warning("a container cannot be read", container=container_id, error=error.message)
         else:
-            self._put_off.pop(container_id, None)
+            self._put_off.end(container_id)
 
     def _answers(self, container_id: str) -> bool:
         """Whether the engine of the container's node does."""

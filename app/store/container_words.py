@@ -14,7 +14,7 @@ from app.domain.node import Node
 Word = tuple[str, str, str, str, dict[str, Any] | None]
 
 #: A column for a statement that has `containers`: the account's networks, its named volumes on the node (the container
-#: may mount one of another's), the container's execs, and what its links are to. A JSON array of `Word`, or null.
+#: may mount one of another's), and what its links are to. A JSON array of `Word`, or null.
 COLUMN: ColumnElement[Any] = literal_column(
     """(
     SELECT jsonb_agg(jsonb_build_array(w.kind, w.engine_word, w.word, w.word_id, w.endpoint)) FROM (
@@ -30,8 +30,6 @@ COLUMN: ColumnElement[Any] = literal_column(
           AND coalesce(containers.spec #>> '{HostConfig,Binds}', containers.spec #>> '{HostConfig,Mounts}',
                        containers.spec #>> '{HostConfig,VolumesFrom}') IS NOT NULL
         UNION ALL
-        SELECT 'exec', x.engine_exec_id, x.id, '', NULL FROM execs x WHERE x.container_id = containers.id
-        UNION ALL
         SELECT 'linked', c.id, c.name, '', NULL
         FROM container_endpoints e, jsonb_array_elements(e.links) l, containers c
         WHERE e.container_id = containers.id AND c.id = l ->> 0 AND c.account_id = containers.account_id
@@ -42,7 +40,7 @@ COLUMN: ColumnElement[Any] = literal_column(
 def words(found: Iterable[Word] | None, node: Node) -> Words:
     networks: dict[str, tuple[str, str]] = {}
     asked: dict[str, dict[str, Any]] = {}
-    known: dict[str, dict[str, str]] = {"volume": {}, "exec": {}, "linked": {}}
+    known: dict[str, dict[str, str]] = {"volume": {}, "linked": {}}
     for kind, engine_word, word, word_id, endpoint in found or ():
         if kind == "network":
             networks[engine_word] = (word, word_id)
@@ -52,7 +50,6 @@ def words(found: Iterable[Word] | None, node: Node) -> Words:
     return Words(
         networks,
         volumes=known["volume"],
-        execs=known["exec"],
         public_address=node.public_address,
         endpoints=asked,
         linked=known["linked"],

@@ -57,9 +57,11 @@ def last_id(tx: Transaction) -> int:
 
 def exit_code_of_gone(tx: Transaction, account_id: UUID, container_id: str) -> int | None:
     """The code with which a container ended whose removal has been told; None where that has not, or without a code."""
+    # An engine's own attributes give way to labels of the same name, which are the tenant's words.
     query = text(
         """
-        SELECT CAST(died.attributes ->> 'exitCode' AS int)
+        SELECT CASE WHEN died.attributes ->> 'exitCode' ~ '^[0-9]{1,3}$'
+            THEN CAST(died.attributes ->> 'exitCode' AS int) END
         FROM events gone JOIN events died ON died.actor_id = gone.actor_id AND died.account_id = gone.account_id
         WHERE gone.actor_id = :id AND gone.account_id = :account AND gone.type = 'container'
           AND gone.action = 'destroy' AND died.type = 'container' AND died.action = 'die'

@@ -147,7 +147,8 @@ def has_started_alone(tx: Transaction, account_id: UUID, container_id: str, seco
         """
         SELECT FROM operations WHERE target = :target AND account_id = :account AND kind = 'start' AND state = 'done'
           AND finished_at > now() - make_interval(secs => :seconds)
-          AND NOT EXISTS (SELECT FROM operations r WHERE r.target = :target AND r.kind = 'remove')
+          AND NOT EXISTS (
+              SELECT FROM operations r WHERE r.target = :target AND r.kind = 'remove' AND r.state <> 'undone')
         LIMIT 1
         """
     )

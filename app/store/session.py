@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -183,23 +184,24 @@ class Store:
             except BaseException:
                 connection.close()
                 raise
-            # Who waits for one waits at the pool.
-            used_up = self._pool.checkedout() >= self._pool.size() + MAX_OVERFLOW
-            if connection.invalidated or used_up or len(self._free) >= self._most_free:
+            # Who waits for one waits at the pool, which lets nobody wait before all of its own are in use.
+            crowded = self._pool.checkedout() > self._pool.size()
+            if connection.invalidated or crowded or len(self._free) >= self._most_free:
                 connection.close()
             else:
                 self._free.append(connection)
 
     def _take_free(self) -> Connection | None:
-        while self._free:
-            try:
-                connection = self._free.pop()
-            except IndexError:
-                break
+        while connection := self._pop_free():
             if not _is_lost(connection.connection):
                 return connection
             connection.invalidate()
             connection.close()
+        return None
+
+    def _pop_free(self) -> Connection | None:
+        with contextlib.suppress(IndexError):
+            return self._free.pop()
         return None
 
     @staticmethod
@@ -236,8 +238,9 @@ class Store:
 
     def close(self) -> None:
         """Close the connections that nobody uses now; the next user gets a new one."""
-        while self._free:
-            self._free.pop().close()
+        self._most_free = 0
+        while connection := self._pop_free():
+            connection.close()
         self._engine.dispose()
 
     @property

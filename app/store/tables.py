@@ -518,7 +518,7 @@ events = Table(
         Computed("to_timestamp(time_nano / 1000000000.0)", persisted=True),
         comment="the same moment as a time",
     ),
-    Column("type", Text, nullable=False, comment="container, image, network or volume"),
+    Column("type", Text, nullable=False, comment="container, image, network, volume or builder"),
     Column("action", Text, nullable=False, comment="Docker's word: start, die, destroy ..."),
     Column("actor_id", Text, nullable=False, comment="the object's id for the tenant; outlives its row"),
     Column("attributes", JSONB, nullable=False, comment="name, image, labels, exit code and so on"),

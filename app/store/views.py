@@ -343,7 +343,7 @@ EVENTS = View(
         "at": "when, by the clock of who told it",
         "account": "login of who may see it",
         "node": "node whose engine told it; null = the service did",
-        "type": "container, image, network or volume",
+        "type": "container, image, network, volume or builder",
         "action": "Docker's word: start, die, destroy ...",
         "name": "name of the object at that time",
         "image": "image of a container",

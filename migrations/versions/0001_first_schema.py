@@ -293,7 +293,7 @@ def upgrade() -> None:  # noqa: PLR0915  (a statement a table)
             nullable=False,
             comment="when, in nanoseconds since 1970, by the clock of who told it",
         ),
-        sa.Column("type", sa.Text(), nullable=False, comment="container, image, network or volume"),
+        sa.Column("type", sa.Text(), nullable=False, comment="container, image, network, volume or builder"),
         sa.Column("action", sa.Text(), nullable=False, comment="Docker's word: start, die, destroy ..."),
         sa.Column("actor_id", sa.Text(), nullable=False, comment="the object's id for the tenant; outlives its row"),
         sa.Column(

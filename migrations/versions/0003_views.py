@@ -274,7 +274,7 @@ _VIEWS = {
     COMMENT ON COLUMN v_events.at IS 'when, by the clock of who told it';
     COMMENT ON COLUMN v_events.account IS 'login of who may see it';
     COMMENT ON COLUMN v_events.node IS 'node whose engine told it; null = the service did';
-    COMMENT ON COLUMN v_events.type IS 'container, image, network or volume';
+    COMMENT ON COLUMN v_events.type IS 'container, image, network, volume or builder';
     COMMENT ON COLUMN v_events.action IS 'Docker''s word: start, die, destroy ...';
     COMMENT ON COLUMN v_events.name IS 'name of the object at that time';
     COMMENT ON COLUMN v_events.image IS 'image of a container';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from app import observer as module
 from app.domain.policy import decide_exec
 from app.errors import Internal, NotFound, Unavailable
 from app.observer import Observer
-from app.services import container_sync
+from app.services import container_io, put_off
 from tests.fakes.body import FakeBody
 from tests.integration.world import Member, World, wait_for
 
@@ -88,6 +89,20 @@ def test_who_waits_for_what_has_removed_itself_learns_its_code(world: World, fol
         with pytest.raises(NotFound, match=f"No such container: {container_id}"):
             world.api.io.wait(account, container_id, condition)
     world.sql("UPDATE operations SET finished_at = finished_at - interval '1 minute'")
+    with pytest.raises(NotFound):
+        world.api.io.wait(world.alice, container_id, "not-running")
+
+
+@pytest.mark.parametrize("code", ["abc", "99999999999", ""])
+def test_a_label_is_not_taken_for_an_exit_code(
+    world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """An engine's attributes give way to labels of the same name."""
+    monkeypatch.setattr(container_io, "EVENTS_SECONDS", 0.1)
+    container_id = world.run(world.alice, "web", HostConfig={"AutoRemove": True})
+    world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
+    wait_for(lambda: "destroy" in actions(world))
+    world.sql("UPDATE events SET attributes = attributes || %s WHERE action = 'die'", json.dumps({"exitCode": code}))
     with pytest.raises(NotFound):
         world.api.io.wait(world.alice, container_id, "not-running")
 
@@ -186,7 +201,7 @@ def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
     world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine does not tell of a container while files are copied from it, which a client may draw out at will."""
-    monkeypatch.setattr(container_sync, "PUT_OFF_SECONDS", 0.5)
+    monkeypatch.setattr(put_off, "PUT_OFF_SECONDS", 0.5)
     container_id, connects = dies_unseen(world, Unavailable("timed out"))
     assert world.state(container_id) == "running"
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
@@ -196,14 +211,20 @@ def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
 
 def test_many_that_are_not_told_of_do_not_hold_up_the_others(world: World) -> None:
     """One account with a hundred such containers would take minutes of everybody's events."""
-    ids = [world.create(world.alice) for _ in range(12)]
+    ids = [world.create(world.alice) for _ in range(24)]
+    others = world.create(world.bob)
     sync = world.observer.recovery._sync
     for container_id in ids:
         world.engine.fail("inspect_container", Unavailable("timed out"))
         sync.try_refresh(container_id)
-    looked = [call.kwargs["timeout"] for call in world.engine.called("inspect_container")[-len(ids) :]]
+    sync.try_refresh(others)
+    *looked, at_others = [call.kwargs["timeout"] for call in world.engine.called("inspect_container")[-len(ids) - 1 :]]
     assert looked == sorted(looked, reverse=True)
-    assert looked[0] == 2 and looked[-1] == 0.2 and sum(looked) < 7
+    assert looked[0] == 2 and looked[-1] == 0.1 and sum(looked) < 8
+    assert at_others == 2, "another account has less for it"
+    before = len(world.engine.called("inspect_container"))
+    sync.try_refresh(ids[0])
+    assert len(world.engine.called("inspect_container")) == before, "it was not left alone"
 
 
 def test_a_node_that_goes_and_comes_back(world: World, follows: Observer) -> None:

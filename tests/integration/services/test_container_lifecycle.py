@@ -316,20 +316,32 @@ def test_an_interrupted_rename_is_brought_to_its_end(world: World, step: str, af
     assert world.api.queries.inspect(world.alice, "new")["NetworkSettings"]["IPAddress"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Container {} is marked for removal and cannot be connected or disconnected to the network",
-        "No such container: {}",
-    ],
-)
+MARKED = "Container {} is marked for removal and cannot be connected or disconnected to the network"
+
+
+@pytest.mark.parametrize("state", ["removing", "created"])
+@pytest.mark.parametrize("words", [MARKED, "No such container: {}"])
 @pytest.mark.parametrize("step", ["disconnect_network", "connect_network"])
-def test_a_rename_of_what_is_being_removed(world: World, step: str, words: str) -> None:
-    """The name is changed; nobody asks the network's DNS for it any more."""
+def test_a_rename_of_what_is_being_removed(world: World, step: str, words: str, state: str) -> None:
+    """The name is changed; nobody asks the network's DNS for it any more. An engine marks also what it then keeps."""
     container_id = world.create(world.alice, "old")
     kind = NotFound if words.startswith("No such") else Internal
     world.engine.fail(step, kind(words.format(world.on_engine(container_id).id)))  # type: ignore[union-attr]
-    world.api.lifecycle.rename(world.alice, "old", "new")
+    announce = world.api.lifecycle.announce_name
+
+    def late(container_id: str) -> None:
+        world.sql("UPDATE containers SET state = %s WHERE id = %s", state, container_id)
+        announce(container_id)
+
+    world.api.lifecycle.announce_name = late  # type: ignore[method-assign]
+    if (words, state) == (MARKED, "created"):
+        with pytest.raises(Internal):
+            world.api.lifecycle.rename(world.alice, "old", "new")
+        assert world.operations(container_id)[-1][:2] == ("rename", "pending")
+        world.observer.recovery.run()
+        assert world.on_engine(container_id).networks, "it was not brought back"  # type: ignore[union-attr]
+    else:
+        world.api.lifecycle.rename(world.alice, "old", "new")
     assert world.operations(container_id)[-1] == ("rename", "done", "")
     assert world.row(container_id).name == "new"  # type: ignore[union-attr]
 

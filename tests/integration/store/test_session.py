@@ -86,6 +86,21 @@ def test_who_waits_for_a_connection_gets_the_next_one_that_is_free(world: World)
     store.close()
 
 
+def test_a_closed_store_keeps_no_connection(world: World) -> None:
+    """A worker that retires serves its last requests so."""
+    store = Store(world.url, pool=2)
+    with store.autocommit():
+        with store.autocommit():
+            pass
+        store.close()
+    for _ in range(3):
+        with store.begin() as tx:
+            accounts.list_all(tx)
+    assert store.connections()[0] == 0
+    assert not store._free
+    store.close()
+
+
 def test_a_connection_is_used_by_one_at_a_time(world: World) -> None:
     store = Store(world.url, pool=2)
     users: dict[int, threading.Thread] = {}

@@ -8,13 +8,13 @@ import pytest
 
 from app.domain.container_state import ContainerState
 from app.domain.container_view import Words, command_line, facts, inspect, list_entry, status_text
+from app.domain.names import exec_id
 from tests.factories import NOW, container, network, seen
 
 NETWORK = network()
 WORDS = Words(
     networks={NETWORK.engine_name: ("bridge", NETWORK.id)},
     volumes={"v-1": "data"},
-    execs={"engine-exec": "our-exec"},
     public_address="",
 )
 ENDPOINT = {
@@ -42,7 +42,7 @@ def entry(view: dict, **about: Any) -> dict:
 def test_the_tenants_words_stand_for_the_engines() -> None:
     engine = on_network()
     engine |= {
-        "ExecIDs": ["engine-exec", "unknown"],
+        "ExecIDs": ["engine-exec"],
         "Mounts": [
             {
                 "Type": "volume",
@@ -60,7 +60,7 @@ def test_the_tenants_words_stand_for_the_engines() -> None:
     row = container(spec={"HostConfig": {"NetworkMode": "default", "Binds": ["data:/d"]}})
     view = inspect(row, engine, WORDS)
     assert (view["Id"], view["Name"], view["Image"]) == (row.id, "/c1", row.image_id)
-    assert view["ExecIDs"] == ["our-exec"]
+    assert view["ExecIDs"] == [exec_id(view["Id"], "engine-exec")]
     assert view["Mounts"][0]["Name"] == "data" and view["Mounts"][0]["Source"] == "/var/lib/docker/volumes/data/_data"
     assert view["Mounts"][1]["Source"] == ""
     assert view["HostConfig"]["NetworkMode"] == "default" and view["HostConfig"]["CgroupParent"] == ""
