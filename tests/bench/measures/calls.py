@@ -23,6 +23,10 @@ def calls(sides: Sides, rounds: int) -> list[Row]:
 
     What is inspected is the same container on both sides. What is listed was made on both with the same words, and
     there are no others; the service's own engine lists the same ten, made of an image's id, which it need not look up.
+
+    What a create takes an engine is its disk's affair, and changes within a run: ext4 without a journal passes by the
+    inodes that were freed in the last minutes (5 ms become 20 after some hundred containers). So the ratio has to be
+    read with the base that it is of.
     """
     pair = (sides.ours, sides.engine)
     with contextlib.ExitStack() as stack:
