@@ -125,8 +125,10 @@ def test_a_terminal(stack: Stack, alice: str, client: Client) -> None:
     with docker.terminal("exec", "-it", container, "sh", rows=31, columns=101) as terminal:
         terminal.ask(b"stty size", rb"31 101\r\n")
         terminal.change_window(45, 123)
-        # The echo of the line shows before the shell has run it; only its output says that the trap is set.
-        terminal.type(b"trap 'echo caught-$((40+2)); exit 5' INT; echo ready-$((20+1)); sleep 60\r")
+        # The echo of the line shows before the shell has run it; only its output says that the trap is set. A signal
+        # that comes ahead of what the shell runs next is caught when that has ended.
+        script = b"trap 'echo caught-$((40+2)); exit 5' INT; echo ready-$((20+1)); while :; do sleep 1; done\r"
+        terminal.type(script)
         terminal.expect(rb"ready-21\r\n")
         terminal.type(CTRL_C)
         terminal.expect(rb"caught-42\r\n")
