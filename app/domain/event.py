@@ -124,6 +124,11 @@ def ours(account_id: UUID, kind: str, action: str, actor_id: str, attributes: Ma
     return Event(account_id, None, time.time_ns(), kind, action, actor_id, attributes)
 
 
+def pruned(account_id: UUID, kind: str, reclaimed: int) -> Event:
+    """`ours` of a prune, which freed so many bytes."""
+    return ours(account_id, kind, "prune", "", {"reclaimed": str(reclaimed)})
+
+
 def of_image(account_id: UUID, action: str, content: dict[str, Any], actor_id: str, name: str) -> Event:
     """`ours` about an image, whose labels are told with it; `content` is its inspect as it is kept."""
     return ours(account_id, "image", action, actor_id, {**(image_view.labels(content) or {}), "name": name})

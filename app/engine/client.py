@@ -182,7 +182,7 @@ class EngineClient:
         """The answer, and where it is not a refusal the one to `then`."""
         connection = self._take()
         try:
-            with _counted(method, path) as outcome:
+            with _counted(method, path) as answered:
                 if connection.sock is None:
                     connection.connect()
                 connection.sock.settimeout(timeout)
@@ -193,12 +193,12 @@ class EngineClient:
                     connection.sock.sendall(request("GET", self._url(then, None), None, None))
                 coming = Answers(connection.sock)
                 answers = [coming.next()]
-                outcome(answers[0].status)
+                answered(answers[0].status)
             if then and answers[0].status < 300:
-                with _counted("GET", then) as outcome:
+                with _counted("GET", then) as answered:
                     connection.sock.settimeout(THEN_SECONDS)
                     answers.append(coming.next())
-                    outcome(answers[1].status)
+                    answered(answers[1].status)
         except (OSError, EOFError, httptools.HttpParserError) as error:
             connection.close()
             raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
@@ -225,32 +225,30 @@ class EngineClient:
     ) -> Body:
         """Like `json`, but hands over the body to be read as it comes. `chunks` is sent as a chunked request body."""
         connection = self._take()
-        began, outcome = time.monotonic(), "unreachable"
-        try:
+        with _counted(method, path) as answered:
             try:
-                self._send(connection, method, path, query, body, chunks, headers, timeout)
-            except (BrokenPipeError, ConnectionResetError):
-                # An engine that wants no more of a body answers and closes; the answer says why.
-                if chunks is None or connection.sock is None:
-                    raise
-            response = connection.getresponse()
-            refusal = response.read(MAX_REFUSAL) if response.status >= 300 else None
-            outcome = _outcome(response.status)
-            if refusal is None and response.length is None and not response.chunked:
-                # Engines frame all that is read here; what ends with the connection is a head that was cut.
-                raise http.client.IncompleteRead(b"")
-        except _SourceFailed as error:
-            outcome = "refused"  # by us, or by whoever sends the body
-            connection.close()
-            raise error.reason from None
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
+                try:
+                    self._send(connection, method, path, query, body, chunks, headers, timeout)
+                except (BrokenPipeError, ConnectionResetError):
+                    # An engine that wants no more of a body answers and closes; the answer says why.
+                    if chunks is None or connection.sock is None:
+                        raise
+                response = connection.getresponse()
+                refusal = response.read(MAX_REFUSAL) if response.status >= 300 else None
+                answered(response.status)
+                if refusal is None and response.length is None and not response.chunked:
+                    # Engines frame all that is read here; what ends with the connection is a head that was cut.
+                    raise http.client.IncompleteRead(b"")
+            except _SourceFailed as error:
+                answered(400)  # by us, or by whoever sends the body
+                connection.close()
+                raise error.reason from None
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
+            except BaseException:
+                connection.close()
+                raise
         answer = Body(response, self, connection)
         if refusal is not None:
             answer.close()
@@ -278,7 +276,6 @@ class EngineClient:
         the status is not 101 or 2xx.
         """
         connection = _Connection(self._target)
-        began, outcome = time.monotonic(), "unreachable"
         headers = {"Connection": "Upgrade", "Upgrade": "tcp"} if upgrade else {"Connection": "close"}
         if websocket:
             # The other end's key, so that the engine's frames fit the other end.
@@ -286,22 +283,21 @@ class EngineClient:
             headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": websocket}
         if unframed:
             connection._http_vsn, connection._http_vsn_str = 10, "HTTP/1.0"  # type: ignore[attr-defined]
-        try:
-            prefix = f"/v{version}" if version else self._prefix
-            self._send(connection, method, path, query, body, None, headers, timeout, content, prefix)
-            sock = connection.sock
-            # http.client would close the socket under us at "Connection: close", so the head is read by hand.
-            status, fields, leftover = read_head(sock)
-            refusal = read_body(sock, fields, leftover) if status >= 300 else None
-            outcome = _outcome(status)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            connection.close()
-            raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            metrics.count_engine_call(method, path, outcome, time.monotonic() - began)
+        with _counted(method, path) as answered:
+            try:
+                prefix = f"/v{version}" if version else self._prefix
+                self._send(connection, method, path, query, body, None, headers, timeout, content, prefix)
+                sock = connection.sock
+                # http.client would close the socket under us at "Connection: close", so the head is read by hand.
+                status, fields, leftover = read_head(sock)
+                refusal = read_body(sock, fields, leftover) if status >= 300 else None
+                answered(status)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                connection.close()
+                raise Unavailable("the node that runs this cannot be reached", retry_after=5) from error
+            except BaseException:
+                connection.close()
+                raise
         if refusal is not None:
             connection.close()
             raise refused(status, refusal)
@@ -395,7 +391,7 @@ def _counted(method: str, path: str) -> Iterator[Callable[[int], None]]:
 
     def answered(status: int) -> None:
         nonlocal outcome
-        outcome = _outcome(status)
+        outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
 
     try:
         yield answered
@@ -418,7 +414,3 @@ def _readable(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _outcome(status: int) -> str:
-    return "ok" if status < 400 else "refused" if status < 500 else "failed"

@@ -42,7 +42,7 @@ class BuildPrune:
                 deleted.append(image_id)
                 reclaimed += size
         with self._store.begin() as tx:
-            events.append(tx, event.ours(account.id, "builder", "prune", "", {"reclaimed": str(reclaimed)}))
+            events.append(tx, event.pruned(account.id, "builder", reclaimed))
         return {"CachesDeleted": deleted or None, "SpaceReclaimed": reclaimed}
 
 

@@ -52,5 +52,5 @@ class ContainerPrune:
             gone.append(container.id)
             reclaimed += sizes.get(container.id, {}).get("SizeRw", 0)
         with self._store.begin() as tx:
-            events.append(tx, event.ours(account.id, "container", "prune", "", {"reclaimed": str(reclaimed)}))
+            events.append(tx, event.pruned(account.id, "container", reclaimed))
         return {"ContainersDeleted": gone or None, "SpaceReclaimed": reclaimed}

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 Also = Callable[[Transaction], object]
 Described = tuple[Container, Node, Words]
 #: What `find` gave, and what the engine has said after that.
-Looked = tuple[Described | None, dict[str, Any] | None]
+Looked = tuple[Described, dict[str, Any] | None]
 
 ATTEMPTS = 20
 #: For how long an engine may take to tell of one container, where nobody waits for others.
@@ -119,11 +119,12 @@ class ContainerSync:
         found = self.find(container_id)
         if found is None:
             return
-        account_id = found[0].account_id
+        container, node, _ = found
+        account_id = container.account_id
         try:
             self.refresh(container_id, looked=(found, None), seconds=self._put_off.seconds(account_id))
         except Unavailable as error:
-            if not self._answers(container_id):
+            if not self._answers(node):
                 raise
             self._put_off.add(container_id, account_id)
             log.warning("a container cannot be looked at now", container=container_id, error=error.message)
@@ -132,11 +133,10 @@ class ContainerSync:
         else:
             self._put_off.end(container_id)
 
-    def _answers(self, container_id: str) -> bool:
-        """Whether the engine of the container's node does."""
-        found = self.find(container_id)
+    def _answers(self, node: Node) -> bool:
+        """Whether the node's engine does."""
         try:
-            return found is None or bool(self._fleet.on(found[1]).version())
+            return bool(self._fleet.on(node).version())
         except Error:
             return False
 

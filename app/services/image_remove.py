@@ -60,8 +60,7 @@ class ImageRemove:
                     _prune_one(removal, image, wanted.dangling)
             _apply(tx, account, removal, {image.id: image for image in mine})
             freed = sum(sizes.get(record.get("Deleted", ""), 0) for record in removal.records)
-            attributes = {"reclaimed": str(freed)}
-            events.append(tx, event.ours(account.id, "image", "prune", "", attributes))
+            events.append(tx, event.pruned(account.id, "image", freed))
         return {"ImagesDeleted": removal.records or None, "SpaceReclaimed": freed}
 
 

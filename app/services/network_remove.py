@@ -49,7 +49,7 @@ class NetworkRemove:
                 continue
             removed.append(network.name)
         with self._store.begin() as tx:
-            events.append(tx, event.ours(account.id, "network", "prune", "", {"reclaimed": "0"}))
+            events.append(tx, event.pruned(account.id, "network", 0))
         return removed
 
     def _remove(self, network: Network) -> None:

@@ -176,7 +176,7 @@ class Volumes:
             gone.append(volume.name)
             reclaimed += max(sizes.get(volume.id, 0), 0)
         with self._store.begin() as tx:
-            events.append(tx, event.ours(account.id, "volume", "prune", "", {"reclaimed": str(reclaimed)}))
+            events.append(tx, event.pruned(account.id, "volume", reclaimed))
         return {"VolumesDeleted": gone, "SpaceReclaimed": reclaimed}
 
 
