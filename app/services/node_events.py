@@ -115,9 +115,7 @@ class NodeEvents:
         if not messages:
             return []
         self._restore_networks(node, messages)
-        ours = [m for m in messages if self._is_container(m)]
-        if ours:
-            self._make_rows_true(ours)
+        self._make_rows_true(messages)
         found = self._events(node, messages)
         with self._store.begin() as tx:
             if found:
@@ -126,14 +124,17 @@ class NodeEvents:
         self._forget(found)
         return found
 
-    def _make_rows_true(self, messages: list[Json]) -> None:
+    def _make_rows_true(self, messages: Iterable[Json]) -> None:
+        ours = [m for m in messages if self._is_container(m)]
+        if not ours:
+            return
         with self._store.autocommit() as tx:
-            ids = {_container_id(m) for m in messages}
+            ids = {_container_id(m) for m in ours}
             rows = containers.states(tx, ids)
             gone = operations.removed_as(tx, ids - rows.keys()) if ids - rows.keys() else {}
         self._names.update(gone)
         self._names.update({container_id: (row.name, row.image) for container_id, row in rows.items()})
-        for container_id in behind(messages, {container_id: row.state for container_id, row in rows.items()}):
+        for container_id in behind(ours, {container_id: row.state for container_id, row in rows.items()}):
             self._sync.try_refresh(container_id)
 
     def _restore_networks(self, node: Node, messages: list[Json]) -> None:
@@ -178,6 +179,7 @@ class NodeEvents:
         clock = engine_clock(engine)
         with engine.events(since=mark, until=clock, types=TYPES, timeout=MEMORY_SECONDS) as body:
             messages = _merged(heard, body.messages(), after=mark, until=clock)
+        self._make_rows_true(m for m in messages if m["timeNano"] >= looked_at)
         remembered = self._events(node, messages)
         with self._store.begin() as tx:
             # Another observer that does the same has told it by then, or waits.

@@ -179,6 +179,16 @@ def test_two_that_find_the_same_gap(world: World, follow: Follow) -> None:
     assert {t.state for t in known.values()} == {ContainerState.RUNNING}
 
 
+def test_what_ends_right_after_the_look_is_gone_before_its_end_is_told(world: World) -> None:
+    brief = world.run(world.alice, "brief", HostConfig={"AutoRemove": True})
+    following = NodeEvents(world.store, world.observer.sync, world.api.networks, world.settings.fleet)
+    looked_at = engine_clock(world.engine)  # type: ignore[arg-type]
+    world.engine.die(world.on_engine(brief).id, 0)  # type: ignore[union-attr]
+    following.resync(world.node, world.engine, looked_at)  # type: ignore[arg-type]
+    assert story(world, brief)[-1] == "destroy"
+    world.assert_nothing_left(world.alice)
+
+
 def test_networks_and_volumes_are_told_in_the_tenants_words(world: World, follow: Follow) -> None:
     follow()
     web = world.run(world.alice, "web", HostConfig={"Binds": ["data:/data"]})
