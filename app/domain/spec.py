@@ -115,10 +115,13 @@ class ContainerSpec:
     config: dict[str, Any] = field(default_factory=dict)
     #: Docker's `HostConfig` at API 1.44, decided values that need no resolving and are no resource limit:
     #: RestartPolicy, AutoRemove, LogConfig, CapAdd, CapDrop, Dns, DnsOptions, DnsSearch, ExtraHosts, GroupAdd,
-    #: ReadonlyRootfs, SecurityOpt, ShmSize, Sysctls, Ulimits, Init, OomScoreAdj, ConsoleSize, CgroupnsMode, Runtime.
+    #: ReadonlyRootfs, SecurityOpt, ShmSize, Sysctls, Ulimits, Init, OomScoreAdj, ConsoleSize, CgroupnsMode, Runtime,
+    #: Isolation.
     #: RestartPolicy, AutoRemove, LogConfig, ShmSize and CgroupnsMode are always there, the others where given.
     host: dict[str, Any] = field(default_factory=dict)
     volumes: tuple[VolumeMount, ...] = ()
+    #: Of the request's `Volumes`, where something else is mounted: an engine shows them and makes nothing.
+    covered: tuple[str, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
     #: `HostConfig.Binds` as typed, for inspect.
     binds: tuple[str, ...] = ()

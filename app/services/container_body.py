@@ -104,9 +104,9 @@ def engine_body(spec: ContainerSpec, resolved: Resolved, labels: Mapping[str, st
     shares_network = spec.network.kind == "container"
     if not config.get("Hostname") and not shares_network:
         config["Hostname"] = resolved.container_id[:12]
-    anonymous: Json = {v.target: {} for v in spec.volumes if v.name is None and v.origin != "Mounts"}
-    if anonymous:
-        config["Volumes"] = anonymous
+    anonymous = [v.target for v in spec.volumes if v.name is None and v.origin != "Mounts"]
+    if anonymous or spec.covered:
+        config["Volumes"] = {target: {} for target in (*anonymous, *spec.covered)}
     brought = resolved.image_config.get("Healthcheck")
     if brought and not config.get("Healthcheck"):
         config["Healthcheck"] = _paced(brought)

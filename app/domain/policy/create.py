@@ -41,6 +41,7 @@ def decide_create(body: Any, *, name: str | None, platform: str, rules: Rules) -
         config=_config(draft),
         host=_host(draft),
         volumes=tuple(draft.volumes),
+        covered=tuple(draft.covered),
         tmpfs=tuple(draft.tmpfs),
         binds=tuple(draft.binds),
         volumes_from=tuple(draft.volumes_from),

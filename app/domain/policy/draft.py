@@ -23,6 +23,7 @@ class Draft:
     exposed: dict[str, dict[str, Any]] = field(default_factory=dict)
     volumes: list[VolumeMount] = field(default_factory=list)
     anonymous: list[str] = field(default_factory=list)
+    covered: list[str] = field(default_factory=list)
     tmpfs: list[TmpfsMount] = field(default_factory=list)
     binds: list[str] = field(default_factory=list)
     volumes_from: list[tuple[str, str]] = field(default_factory=list)

@@ -322,5 +322,7 @@ def settle(draft: Draft) -> None:
             # What an engine finds out last.
             check_volume_name(mount.name)
     for target in draft.anonymous:
-        if target not in taken:
+        if target in taken:
+            draft.covered.append(target)
+        else:
             draft.volumes.append(VolumeMount(target=target, driver=draft.volume_driver, origin="Volumes"))

@@ -113,10 +113,12 @@ def runtime(draft: Draft, path: str, value: Any) -> None:
         draft.host["Runtime"] = name
 
 
-def isolation(_draft: Draft, path: str, value: Any) -> None:
+def isolation(draft: Draft, path: str, value: Any) -> None:
     name = text(path, value)
     if name.lower() not in ("", "default"):
         wrong(f'invalid isolation: "{shown(name, 64)}" is not supported on linux')
+    if name:
+        draft.host["Isolation"] = name
 
 
 def oom_score(path: str, value: Any) -> int:

@@ -231,6 +231,7 @@ def test_volumes():
         VolumeMount("/odd:path", None, driver="local", origin="Volumes"),
         VolumeMount("/dev/shm", None, driver="local", origin="Volumes"),
     )
+    assert spec.covered == ("/named",)
     assert spec.binds == ("vol:/named:ro,nocopy", "/anonymous", "www:/srv/:rw")
     assert spec.volumes_from == (("one", "rw"), ("two", "ro"))
 
@@ -460,6 +461,7 @@ def test_rights():
     assert spec.host["CapDrop"] == ["ALL"]
     assert spec.host["SecurityOpt"] == ["no-new-privileges"]
     assert spec.host["Runtime"] == "runc"
+    assert spec.host["Isolation"] == "Default"
     assert spec.host["Init"] is True
     assert not {"MaskedPaths", "ReadonlyPaths", "Privileged", "Annotations"} & set(spec.host)
 

@@ -81,7 +81,7 @@ def test_never_more_cpus_than_the_node_has() -> None:
 
 def test_named_volumes_go_by_our_names() -> None:
     of = resolved(volumes={"data": "v-1"})
-    sent = body(of, HostConfig={"Binds": ["data:/data:ro", "/anonymous"]}, Volumes={"/other": {}})
+    sent = body(of, HostConfig={"Binds": ["data:/data:ro", "/anonymous"]}, Volumes={"/other": {}, "/data": {}})
     assert sent["HostConfig"]["Mounts"] == [
         {
             "Type": "volume",
@@ -91,7 +91,7 @@ def test_named_volumes_go_by_our_names() -> None:
             "VolumeOptions": {"NoCopy": False, "Labels": {}},
         }
     ]
-    assert sent["Volumes"] == {"/anonymous": {}, "/other": {}}
+    assert sent["Volumes"] == {"/anonymous": {}, "/other": {}, "/data": {}}
     assert "Binds" not in sent["HostConfig"]
 
 
