@@ -33,6 +33,19 @@ class OperationKind(StrEnum):
     PUSH = "push"
 
 
+#: What lasts as long as its content is large, its registry slow, or its Dockerfile long.
+LASTING = frozenset(
+    [
+        OperationKind.COMMIT,
+        OperationKind.PULL,
+        OperationKind.LOAD,
+        OperationKind.IMPORT,
+        OperationKind.BUILD,
+        OperationKind.PUSH,
+    ]
+)
+
+
 class OperationState(StrEnum):
     PENDING = "pending"
     DONE = "done"

@@ -118,13 +118,13 @@ class ImageLoad:
                 self._content.keep(engine, image.id)
                 if sizes is not None:
                     yield from self._as_if_new(account, seen, sizes, shown)
-                recorded = operations.pop(image.id, None)
-                begun[:] = [pair for pair in begun if pair[0] != recorded]
+                operation = operations.pop(image.id, None)
 
                 def name(tx: Transaction, seen: Json = seen, names: Any = references) -> None:
                     told.extend(_name(tx, account, seen, names))
 
-                self._content.record(account, node, seen, recorded, name)
+                self._content.record(account, node, seen, operation, name)
+                begun[:] = [pair for pair in begun if pair[0] != operation]
             yield from told
         except Error as error:
             yield json_stream.error(without_addresses(error.message))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
@@ -94,7 +95,10 @@ class ImagePush:
                         digest = shown.get("aux", {}).get("Digest", digest)
                         yield shown
         finally:
-            self._end(account, remote.shown, engine, operation, (name, before), (tag, digest, image_id))
+            # Where the client has left nobody hears what goes wrong now; what is left then, an observer ends.
+            left = isinstance(sys.exception(), GeneratorExit)
+            with contextlib.suppress(Error) if left else contextlib.nullcontext():
+                self._end(account, remote.shown, engine, operation, (name, before), (tag, digest, image_id))
 
     @staticmethod
     def _meant(engine: Engine, name: str) -> str:

@@ -96,10 +96,13 @@ def _owned(tx: Transaction, account: Account, mine: Sequence[Image]) -> list[Own
 
 
 def _apply(tx: Transaction, account: Account, removal: Removal, known: Mapping[str, Image]) -> None:
+    gone = sorted(removal.deleted)
+    # Before any name: who brings an image holds it when he names it.
+    for image_id in gone:
+        images.lock(tx, image_id)
     for (repository, reference), _ in removal.untagged:
         images.remove_name(tx, account.id, repository, reference)
-    for image_id in sorted(removal.deleted):
-        images.lock(tx, image_id)
+    for image_id in gone:
         images.remove(tx, account.id, image_id)
     if removal.told:
         events.append(tx, *(_event(account.id, action, known[image_id]) for action, image_id in removal.told))

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.container import Container
-from app.domain.operation import OperationKind, OperationState
+from app.domain.operation import LASTING, OperationKind, OperationState
 from app.engine.errors import reworded
 from app.errors import Error, Unavailable
 from app.services.process import Process
@@ -23,6 +23,7 @@ class Intents:
     def open(
         self, tx: Transaction, kind: OperationKind, container: Container, detail: dict[str, Any] | None = None
     ) -> UUID:
+        """The intent's id. Its transaction commits before the engine is called; `ending` goes around that call."""
         return self.open_new(tx, kind, container.account_id, container.id, container.node_id, detail)
 
     def open_new(
@@ -37,7 +38,7 @@ class Intents:
         """`open` for a container whose row this transaction has just written."""
         if not self._process.known:
             self._process.beat()
-        return operations.open_(
+        operation_id = operations.open_(
             tx,
             kind,
             account_id=account_id,
@@ -46,9 +47,13 @@ class Intents:
             process_id=self._process.id,
             detail=detail,
         )
+        if kind in LASTING:
+            self._process.hold(operation_id)
+        return operation_id
 
     def done(self, tx: Transaction, operation_id: UUID) -> None:
         """Unless another process has taken the operation over."""
+        self._process.release(operation_id)
         operations.end(tx, operation_id, self._process.id, OperationState.DONE)
 
     def finish(self, tx: Transaction, operation_id: UUID) -> None:
@@ -56,9 +61,11 @@ class Intents:
 
         Raises Unavailable, with the next statement, where another process has taken the operation over.
         """
+        self._process.release(operation_id)
         operations.finish(tx, operation_id, self._process.id)
 
     def undone(self, tx: Transaction, operation_id: UUID, why: str) -> None:
+        self._process.release(operation_id)
         operations.end(tx, operation_id, self._process.id, OperationState.UNDONE, why)
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Finishes or undoes what a process left behind when it died.
 
-An operation whose process gave no sign of life for a while is taken over: from then on the old process can end it no
-more. What each kind needs is idempotent, so a recovery that is interrupted is simply done again:
+An operation whose process gave no sign of life for a while, or has left it, is taken over: from then on the old process
+can end it no more. What each kind needs is idempotent, so a recovery that is interrupted is simply done again:
 
 * create: undone. The client never had its answer; engine object, row, quota and new volumes go.
 * remove: finished. It was promised to nobody that it would stay.

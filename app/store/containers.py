@@ -114,19 +114,25 @@ _INSERT = Prepared(
 
 _STATES = Prepared(text("SELECT id, name, image, state FROM containers WHERE id = ANY(:ids)"))
 
+_AS_REMOVING = """
+    state = 'removing',
+    list_head = regexp_replace(list_head, '"State":"[a-z]+","Status":$', '"State":"removing","Status":')
+"""
 _KEEP_REMOVING = Prepared(
     text(
-        """
-        UPDATE containers SET state = 'removing', list_head = regexp_replace(
-            list_head, '"State":"[a-z]+","Status":$', '"State":"removing","Status":')
+        f"""
+        UPDATE containers SET {_AS_REMOVING}
         WHERE id = :id AND EXISTS (
             SELECT FROM operations WHERE target = :id AND kind = 'remove' AND state = 'pending')
-        """
+        """  # noqa: S608
     )
 )
 
 _BEGIN_REMOVAL = Prepared(
-    text("UPDATE containers SET state = 'removing', version = version + 1 WHERE id = :id AND state <> 'removing'")
+    text(
+        f"UPDATE containers SET {_AS_REMOVING}, version = version + 1 "  # noqa: S608
+        "WHERE id = :id AND state <> 'removing'"
+    )
 )
 
 _REMOVE = Prepared(
@@ -261,6 +267,7 @@ def lock_size(tx: Transaction, container_id: str) -> tuple[int, int] | None:
 
 
 def set_size(tx: Transaction, container_id: str, memory: int, nano_cpus: int, package: str | None = None) -> None:
+    """What it counts for in the account's quota: bytes of memory, 1e-9 CPUs. `package` None leaves its name."""
     values: dict[str, Any] = {"memory": memory, "nano_cpus": nano_cpus}
     if package is not None:
         values["package"] = package

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 
 from app.domain.operation import Operation, OperationKind, OperationState
 from app.errors import Unavailable
@@ -15,7 +15,7 @@ from app.store.prepared import Guard, Prepared
 from app.store.session import Transaction, to_json
 from app.store.tables import operations
 
-#: A stop may take 600 s by the tenant's wish, and 300 s more by the engine's.
+#: A stop may take 600 s by the tenant's wish, and 300 s more by the engine's. Nothing that is not LASTING takes longer.
 LOST_SECONDS = 1200
 
 _COLUMNS = (
@@ -99,22 +99,17 @@ def finish(tx: Transaction, operation_id: UUID, process_id: UUID) -> None:
 
 
 def take_over(tx: Transaction, process_id: UUID, silent_seconds: int) -> list[Operation]:
-    """Pending operations whose process gave no sign of life for `silent_seconds`; they are this process's now.
-
-    So are those that are older than any engine call lasts: their process has lost them, by a commit of which it never
-    heard, say.
-    """
+    """Pending operations whose process gave no sign of life for `silent_seconds`; they are this process's now."""
     statement = text(
         """
         UPDATE operations o SET process_id = :me
-        WHERE o.state = 'pending' AND o.process_id <> :me AND (
-            o.created_at < now() - make_interval(secs => :lost) OR NOT EXISTS (
-                SELECT FROM processes p
-                WHERE p.id = o.process_id AND p.heartbeat_at > now() - make_interval(secs => :seconds)))
+        WHERE o.state = 'pending' AND o.process_id <> :me AND NOT EXISTS (
+            SELECT FROM processes p
+            WHERE p.id = o.process_id AND p.heartbeat_at > now() - make_interval(secs => :seconds))
         RETURNING o.id, o.kind, o.account_id, o.target, o.node_id, o.process_id, o.detail
         """
     )
-    values = {"me": process_id, "seconds": silent_seconds, "lost": LOST_SECONDS}
+    values = {"me": process_id, "seconds": silent_seconds}
     return [_operation(row) for row in tx.execute(statement, values)]
 
 
@@ -122,6 +117,13 @@ def list_held(tx: Transaction, process_id: UUID) -> list[Operation]:
     """Pending operations that this process took over or began."""
     query = select(*_COLUMNS).where(operations.c.process_id == process_id, _PENDING)
     return [_operation(row) for row in tx.execute(query)]
+
+
+def list_ages(tx: Transaction, process_id: UUID) -> dict[UUID, bool]:
+    """The pending operations of a process, and whether each is older than LOST_SECONDS."""
+    old = operations.c.created_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, LOST_SECONDS)
+    query = select(operations.c.id, old.label("old")).where(operations.c.process_id == process_id, _PENDING)
+    return {row.id: row.old for row in tx.execute(query)}
 
 
 def removed_as(tx: Transaction, targets: Collection[str]) -> dict[str, tuple[str, str]]:

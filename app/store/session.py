@@ -36,6 +36,8 @@ GUARDED: dict[str, type[Exception]] = {}
 
 #: SQLSTATEs of what is over a limit of the database, as a text that is too long for an index is.
 _TOO_MUCH = frozenset({"54000", "54001", "54011", "54023"})
+#: The class of SQLSTATEs of a transaction that stood in another one's way: a deadlock, say.
+_ROLLED_BACK = "40"
 
 #: A NUL as JSON has it: an odd number of backslashes before the u.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -216,9 +218,12 @@ class Store:
                 raise UniqueViolation(diag.constraint_name) from error
             raise
         except (OperationalError, PoolTimeout) as error:
-            if getattr(getattr(error, "orig", None), "pgcode", None) in _TOO_MUCH:
+            code = getattr(getattr(error, "orig", None), "pgcode", None) or ""
+            if code in _TOO_MUCH:
                 # It is there, and says no however often it is asked.
                 raise Internal("the service's database cannot keep what this comes to") from error
+            if code.startswith(_ROLLED_BACK):
+                raise Unavailable("somebody else changed the same at the same time", retry_after=1) from error
             raise Unavailable("the service's database cannot be reached now", retry_after=5) from error
         except DBAPIError as error:
             if error.connection_invalidated:

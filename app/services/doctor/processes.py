@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.domain.operation import LASTING
 from app.services.doctor.finding import Finding, bad, ok, span, warn
 from app.services.doctor.look import Look
 from app.services.process import SILENT_SECONDS
@@ -15,7 +16,7 @@ from app.store.session import Store
 
 Row = Mapping[str, Any]
 
-#: Seconds of an operation without an end that are worth a word, and that nothing legitimate takes.
+#: Seconds of an operation without an end that are worth a word, and that nothing takes but what lasts as it likes.
 LONG, LOST = 60, 1200
 
 
@@ -68,9 +69,9 @@ def operations(pending: Sequence[Row]) -> Finding:
     first = pending[0]
     oldest = f"{first['kind']} of {first['target'][:12]}, for {span(first['seconds'])}"
     seen = f"{len(pending)} unfinished; the oldest, {oldest}"
-    if first["seconds"] >= LOST:
+    if any(row["seconds"] >= LOST and row["kind"] not in LASTING for row in pending):
         return bad("operations", seen, "the observer's log says why it cannot be ended; its node may be away")
-    return warn("operations", seen, "a stop may take minutes; otherwise the observer ends it, see its log")
+    return warn("operations", seen, "a stop, or a build, may take long; otherwise the observer ends it, see its log")
 
 
 def refusals(_look: Look, store: Store) -> Iterator[Finding]:

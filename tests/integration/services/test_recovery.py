@@ -187,9 +187,11 @@ def test_one_that_was_taken_over_is_not_ended_by_its_old_process(world: World) -
 def test_what_a_live_process_has_lost_is_taken_over_in_the_end(world: World) -> None:
     container_id, _ = begin(world, world.api)
     world.sql("UPDATE operations SET created_at = now() - interval '19 minutes' WHERE state = 'pending'")
+    world.api.process.beat()
     world.observer.recovery.run()
     assert world.pending_process(container_id) == world.api.process.id
     world.sql("UPDATE operations SET created_at = now() - interval '21 minutes' WHERE state = 'pending'")
+    world.api.process.beat()
     world.observer.recovery.run()
     assert ("start", "done", "") in world.operations(container_id)
 

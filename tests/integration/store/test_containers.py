@@ -33,6 +33,8 @@ def test_only_one_begins_a_removal(world: World) -> None:
     with world.store.begin() as tx:
         assert containers.begin_removal(tx, container)
         assert not containers.begin_removal(tx, container)
+    # What docker ps -a shows.
+    assert world.sql("SELECT list_head LIKE %s FROM containers", '%"State":"removing","Status":') == [(True,)]
 
 
 def test_removing_twice_gives_back_once(world: World) -> None:

@@ -7,7 +7,8 @@ import gzip
 import pytest
 
 from app.domain import progress
-from app.errors import Error, InvalidParameter, TooLarge
+from app.errors import Error, InvalidParameter, TooLarge, Unavailable
+from app.store import images
 from tests import busybox
 from tests.integration.services.images.conftest import World
 
@@ -88,3 +89,12 @@ def test_an_engine_that_refuses_an_archive(world: World) -> None:
     assert world.load(world.alice, busybox.archive())[-1]["error"] == "write (path): no space left on device"
     assert world.pending() == 0
     assert world.rows(world.alice) == []
+
+
+def test_what_cannot_be_recorded_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    monkeypatch.setattr(images, "put", put)
+    assert world.load(world.alice, busybox.archive())[-1]["error"] == "the database is away"
+    assert world.pending() == 0 and world.rows(world.alice) == []

@@ -103,12 +103,12 @@ def test_two_accounts_push_to_one_name(world: World) -> None:
     hang = world.engine.hang("pushing")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         first = pool.submit(world.push, world.alice, "reg.lan/a/b", "1")
-        assert hang.reached.wait(10)
+        assert hang.reached.wait(30)
         second = pool.submit(world.push, world.bob, "reg.lan/a/b", "1")
         time.sleep(0.3)
         assert len(world.engine.called("push_image")) == 1
         hang.release()
-        digests = [job.result(20)[-1]["aux"]["Digest"] for job in (first, second)]
+        digests = [job.result(30)[-1]["aux"]["Digest"] for job in (first, second)]
     assert digests == [digest_of(image_id.encode()) for image_id in ids.values()]
     assert world.engine.names["reg.lan/a/b:1"] == operators
 
@@ -122,6 +122,18 @@ def test_a_push_that_was_killed_gives_its_name_back(world: World) -> None:
     world.recovery.run()
     assert world.kept() == {busybox.image_id()} and world.pending() == 0
     push.close()
+
+
+def test_a_client_that_leaves_while_the_node_is_away(world: World) -> None:
+    world.load(world.alice, busybox.archive(tags=["reg.lan/a/b:1"]))
+    push = world.pusher.push(world.alice, "reg.lan/a/b", "1", auth={})
+    for _ in range(2):
+        next(push)
+    world.engine.away = True
+    push.close()
+    world.engine.away = False
+    world.recovery.run()
+    assert world.kept() == {busybox.image_id()} and world.pending() == 0
 
 
 def test_a_pull_that_was_killed_leaves_nothing(world: World) -> None:

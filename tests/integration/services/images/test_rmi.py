@@ -12,6 +12,7 @@ from app.errors import InvalidParameter, NotFound, Unavailable
 from app.store import images
 from tests import busybox
 from tests.integration.services.images.conftest import World
+from tests.integration.world import wait_for
 
 
 def removed(world: World, name: str, account: Account | None = None, **how: bool) -> list[dict]:
@@ -58,6 +59,24 @@ def test_remove_and_what_the_node_then_drops(world: World) -> None:
             removed(world, name)
 
 
+def test_who_brings_it_again_meanwhile_is_not_stood_in_the_way(world: World) -> None:
+    world.load(world.alice, busybox.archive())
+    image_id = busybox.image_id()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with world.store.begin() as tx:
+            images.lock(tx, image_id)
+            removal = pool.submit(removed, world, "busybox")
+            wait_for(lambda: waiting(world))
+            images.set_name(tx, world.alice.id, "docker.io/library/busybox", "latest", image_id)
+        assert {"Deleted": image_id} in removal.result(30)
+    assert world.names(world.alice) == {}
+
+
+def waiting(world: World) -> int:
+    with world.store.begin() as tx:
+        return tx.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one()
+
+
 def test_a_drop_that_was_interrupted(world: World) -> None:
     world.load(world.alice, busybox.archive())
     removed(world, "busybox")
@@ -70,7 +89,7 @@ def test_a_drop_that_was_interrupted(world: World) -> None:
         time.sleep(0.3)
         assert not again.done()
         world.content.drop_unreferenced(world.node)
-        assert again.result(20)[-1] == {"stream": "Loaded image: busybox:latest\n"}
+        assert again.result(30)[-1] == {"stream": "Loaded image: busybox:latest\n"}
     assert world.kept() == {busybox.image_id()} == set(world.engine.images)
 
 
