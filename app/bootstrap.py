@@ -13,9 +13,12 @@ import structlog
 from app import metrics
 from app.api.app import create_app
 from app.api.hijack import Hijack
+from app.api.long_calls import takes_long
+from app.api.middleware import client_of
 from app.api.routes import Services
 from app.core import build_core
 from app.domain.policy import Rules
+from app.domain.policy.rules import LOG_DRIVERS
 from app.errors import Error
 from app.server.relay import Relay
 from app.server.stream import Collect, Stream
@@ -46,7 +49,7 @@ from app.services.network_create import NetworkCreate
 from app.services.network_queries import NetworkQueries
 from app.services.network_remove import NetworkRemove
 from app.services.process import BEAT_SECONDS, Process
-from app.services.registries import Registries, own_registry
+from app.services.registries import OwnRegistry, Registries
 from app.services.registry_queries import RegistryQueries
 from app.services.system import System
 from app.services.volumes import Volumes
@@ -60,15 +63,16 @@ REVOCATION_SECONDS = 2.0
 FIGURE_SECONDS = 1.0
 
 
-def build(settings: Settings) -> Worker:
-    """The WSGI application of one worker."""
+def build(settings: Settings, registry: OwnRegistry | None) -> Worker:
+    """The WSGI application of one worker. `registry` is the data center's own."""
     metrics.start(ProcessSettings.from_environ().metrics_folder)
     core = build_core(settings, "api")
     identity = Identity(core.store)
+    rules = Rules(allowed_log_drivers=LOG_DRIVERS | settings.log_drivers, allowed_log_hosts=settings.log_hosts)
     events = Events(core.store)
     audit = Recorder(core.store)
     history = ImageHistory(core.store, core.fleet, core.content)
-    registries = Registries(settings.registry_hosts, own_registry(settings))
+    registries = Registries(settings.registry_hosts, registry)
     image_pull = ImagePull(core.store, core.fleet, core.intents, registries, core.content)
     queries = ContainerQueries(core.store, core.fleet, core.sync, settings.fleet)
     images, sizes = Images(core.store, history), VolumeSizes(core.store, core.fleet)
@@ -81,7 +85,7 @@ def build(settings: Settings) -> Worker:
         io=ContainerIo(core.store, core.fleet, core.sync),
         files=ContainerFiles(core.store, core.fleet, copy_on_old_engines=settings.copy_on_old_engines),
         stats=ContainerStats(core.store, core.fleet),
-        update=ContainerUpdate(core.store, core.fleet, core.sync, core.intents, Rules()),
+        update=ContainerUpdate(core.store, core.fleet, core.sync, core.intents, rules),
         commit=ContainerCommit(core.store, core.fleet, core.intents, core.content),
         images=images,
         image_pull=image_pull,
@@ -108,9 +112,8 @@ def build(settings: Settings) -> Worker:
         ),
         events=events,
         audit=audit,
-        rules=Rules(),
+        rules=rules,
         ca_file=settings.ca_file,
-        threads=settings.threads,
         collect=Collect,
     )
     app = Hijack(create_app(services), Stream)
@@ -139,25 +142,34 @@ class Worker:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         return self._app(environ, start_response)
 
+    #: Called by the server for each request, before it gets a thread.
+    client_of = staticmethod(client_of)
+    takes_long = staticmethod(takes_long)
+
     def worker_started(self, relay: Relay) -> None:
         """Called by the server once, after the fork."""
         self._events.follow()
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        # In threads of their own: a pool whose threads all wait for an engine would make this process look dead, and
+        # would let the streams of a removed key go on.
+        self._repeat("beat", BEAT_SECONDS, self._process.beat)
+        self._repeat("revocation", REVOCATION_SECONDS, lambda: self._cut_revoked(relay))
         threading.Thread(target=self._audit.run, name="audit", daemon=True).start()
         atexit.register(self._audit.write_or_warn)
-        relay.every(REVOCATION_SECONDS, self._quietly(lambda: self._cut_revoked(relay)))
         relay.every(FIGURE_SECONDS, lambda: metrics.set_database_pool(*self._store.connections()))
 
     def worker_retires(self) -> None:
         """Called by the server when new workers have taken over; the open streams go on here."""
         self._store.close()
 
-    def _beat(self) -> None:
-        # In a thread of its own: a pool whose threads all wait for an engine would make this process look dead.
-        beat = self._quietly(self._process.beat)
-        while True:
-            time.sleep(BEAT_SECONDS)
-            beat()
+    def _repeat(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        quiet = self._quietly(work)
+
+        def run() -> None:
+            while True:
+                time.sleep(seconds)
+                quiet()
+
+        threading.Thread(target=run, name=name, daemon=True).start()
 
     def _cut_revoked(self, relay: Relay) -> None:
         identities = {identity for identity in relay.identities() if isinstance(identity, Credential)}

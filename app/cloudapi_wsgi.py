@@ -12,7 +12,7 @@ from app.services.account_keys import AccountKeys
 from app.services.audit import Recorder
 from app.services.offers import Offers
 from app.services.signed_request import SignedRequest
-from app.settings import Places, Settings
+from app.settings import WRONG_IN_WORKER, Places, Settings, or_exit
 from app.store.session import Store
 
 
@@ -25,6 +25,7 @@ def build(settings: Settings, places: Places) -> Callable[..., Iterable[bytes]]:
     return create_app(CloudServices(SignedRequest(store), AccountKeys(store), offers, audit))
 
 
-_settings = Settings.from_environ()
+with or_exit("sdc-docker-cloudapi", WRONG_IN_WORKER):
+    _settings, _places = Settings.from_environ(), Places.from_environ()
 log.configure(_settings.log_level)
-application = build(_settings, Places.from_environ())
+application = build(_settings, _places)

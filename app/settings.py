@@ -5,15 +5,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Exit status of a process that cannot start with what it is told: trying again is no use.
 WRONG_SETTINGS = 78
+#: The same of a gunicorn worker: its master ends with it, and starts no other.
+WRONG_IN_WORKER = 4
 LOG_LEVELS = ("debug", "info", "warning", "error")
+#: Log drivers of engines that dial from the node.
+LOG_DRIVERS = ("fluentd", "gelf", "syslog")
+
+
+@contextlib.contextmanager
+def or_exit(part: str, status: int = WRONG_SETTINGS) -> Iterator[None]:
+    """Around all that is made of settings at a start: what is wrong with them ends the process, with a sentence."""
+    try:
+        yield
+    except ValueError as error:
+        print(f"{part}: {error}", file=sys.stderr)
+        sys.exit(status)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -28,6 +45,13 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if word not in ("on", "off"):
         raise ValueError(f"{name} must be on or off, not {word!r}")
     return word == "on"
+
+
+def _port_of_database(url: str) -> str:
+    """What stands for the port; nothing of the URL's secrets."""
+    _, _, rest = url.partition("://")
+    host = re.split("[/?]", rest.partition("@")[2] if "@" in rest else rest)[0]
+    return host.rpartition("]")[2].partition(":")[2] or "5432"
 
 
 def _networks(environ: Mapping[str, str], name: str) -> tuple[ipaddress.IPv4Network, ...]:
@@ -107,6 +131,18 @@ def _metrics(environ: Mapping[str, str], run_dir: Path) -> str:
     return address
 
 
+def _words(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """What stands between commas."""
+    return frozenset(word.strip() for word in environ.get(name, "").split(",") if word.strip())
+
+
+def _log_drivers(environ: Mapping[str, str]) -> frozenset[str]:
+    drivers = _words(environ, "SDC_LOG_DRIVERS")
+    for driver in sorted(drivers.difference(LOG_DRIVERS)):
+        raise ValueError(f"SDC_LOG_DRIVERS may name {', '.join(LOG_DRIVERS)}, not {driver!r}")
+    return drivers
+
+
 @dataclass(frozen=True)
 class Settings:
     #: postgresql+psycopg2://...
@@ -115,7 +151,7 @@ class Settings:
     datacenter: str = "sdc"
     #: PEM served at /ca.pem, so that a new client can learn whom to trust. "" serves 404.
     ca_file: str = ""
-    #: Account networks are cut from this pool, a /24 each.
+    #: Account networks are cut from this pool: a /22 for each default network, a /24 for others that name no subnet.
     network_pool: ipaddress.IPv4Network = field(default_factory=lambda: ipaddress.IPv4Network("10.224.0.0/12"))
     #: Networks of the data center that no account may choose a subnet from: what nodes must go on reaching.
     network_reserved: tuple[ipaddress.IPv4Network, ...] = ()
@@ -127,14 +163,16 @@ class Settings:
     registry_address: str = ""
     #: A file with "user:password" for it; only the service gets in.
     registry_auth_file: str = ""
+    #: Log drivers beyond those that keep what they take on the node: of LOG_DRIVERS.
+    log_drivers: frozenset[str] = frozenset()
+    #: Hosts (names or addresses) that those may send to although they are in a private network.
+    log_hosts: frozenset[str] = frozenset()
     #: Whether docker cp may be used with a running container that has volumes although its engine is below 29.5.1,
     #: which can be made to mount them outside of the container then. For nodes that one trusts.
     copy_on_old_engines: bool = False
     #: Marks our objects on engines; two services that share an engine differ in it.
     fleet: str = "sdc"
     log_level: str = "info"
-    #: Threads of each gunicorn worker.
-    threads: int = 16
     #: Connections to the database per process.
     database_pool: int = 16
 
@@ -144,6 +182,8 @@ class Settings:
         url = environ.get("SDC_DATABASE_URL", "")
         if not url.startswith("postgresql+psycopg2://"):
             raise ValueError("SDC_DATABASE_URL must be set and start with postgresql+psycopg2://")
+        if not _port_of_database(url).isdigit():
+            raise ValueError("SDC_DATABASE_URL: the port must be a number")
         pool = environ.get("SDC_NETWORK_POOL", "10.224.0.0/12")
         try:
             network_pool = ipaddress.IPv4Network(pool)
@@ -157,14 +197,15 @@ class Settings:
             ca_file=environ.get("SDC_CA_FILE", ""),
             network_pool=network_pool,
             network_reserved=_networks(environ, "SDC_NETWORK_RESERVED"),
-            registry_hosts=frozenset(h.strip() for h in environ.get("SDC_REGISTRY_HOSTS", "").split(",") if h.strip()),
+            registry_hosts=_words(environ, "SDC_REGISTRY_HOSTS"),
+            log_drivers=_log_drivers(environ),
+            log_hosts=_words(environ, "SDC_LOG_HOSTS"),
             copy_on_old_engines=_switch(environ, "SDC_COPY_ON_OLD_ENGINES"),
             registry=environ.get("SDC_REGISTRY", ""),
             registry_address=environ.get("SDC_REGISTRY_ADDRESS", ""),
             registry_auth_file=environ.get("SDC_REGISTRY_AUTH_FILE", ""),
             fleet=environ.get("SDC_FLEET", "sdc"),
             log_level=_log_level(environ),
-            threads=_number(environ, "SDC_THREADS", 16, 1, 1024),
             database_pool=_number(environ, "SDC_DATABASE_POOL", 16, 1, 1000),
         )
 

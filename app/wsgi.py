@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from app import log
 from app.bootstrap import build
-from app.settings import Settings
+from app.services.registries import own_registry
+from app.settings import WRONG_IN_WORKER, Settings, or_exit
 
-try:
+with or_exit("sdc-docker-api", WRONG_IN_WORKER):
     _settings = Settings.from_environ()
-except ValueError as error:
-    print(f"sdc-docker-api: {error}", file=sys.stderr)
-    sys.exit(4)  # by which gunicorn's master knows not to try again
+    _registry = own_registry(_settings)
 log.configure(_settings.log_level)
-application = build(_settings)
+application = build(_settings, _registry)

@@ -6,18 +6,14 @@ worker is enough here: nginx speaks HTTP on this port, and passes a request on w
 """
 
 import os
-import sys
 
 from app import log
 from app.server.strict import *  # noqa: F403  (the settings that both have)
 from app.server.strict import hand_over_socket
-from app.settings import WRONG_SETTINGS, ProcessSettings
+from app.settings import ProcessSettings, or_exit
 
-try:
+with or_exit("sdc-docker-cloudapi"):
     _settings = ProcessSettings.from_environ()
-except ValueError as error:
-    print(f"sdc-docker-cloudapi: {error}", file=sys.stderr)
-    sys.exit(WRONG_SETTINGS)
 log.configure(_settings.log_level)
 
 wsgi_app = "app.cloudapi_wsgi:application"

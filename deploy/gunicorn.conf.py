@@ -3,24 +3,20 @@ way of app/settings.py; SETTINGS.md lists it.
 
 SDC_THREADS times SDC_WORKERS is the number of requests that run at the same time. Attach, exec, logs -f, events
 and wait leave their thread at once (they move to the worker's relay); a pull, a load or a stop holds one until it ends.
-When all threads are busy, short requests wait, so threads are the capacity figure for long calls; one account gets all
-but four of a worker's for them. An idle thread costs little memory; the database pool has to have a connection for each
-busy one.
+So threads are the capacity figure for long calls. One account has at most three quarters of a worker's, five eighths for
+long calls, and waits its turn for more (server/turns.py). An idle thread costs little memory; the database pool has to
+have a connection for each busy one.
 """
 
 import os
-import sys
 
 from app import log
 from app.server.strict import *  # noqa: F403  (the settings that both have)
 from app.server.strict import hand_over_socket
-from app.settings import WRONG_SETTINGS, ProcessSettings
+from app.settings import ProcessSettings, or_exit
 
-try:
+with or_exit("sdc-docker-api"):
     _settings = ProcessSettings.from_environ()
-except ValueError as error:
-    print(f"sdc-docker-api: {error}", file=sys.stderr)
-    sys.exit(WRONG_SETTINGS)
 log.configure(_settings.log_level)
 
 wsgi_app = "app.wsgi:application"

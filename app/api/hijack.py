@@ -43,11 +43,12 @@ class Handover:
     request_id: str
     account: str
     ended: Callable[[], None] | None = None
+    earlier: Callable[[], bytes] | None = None
 
 
 def require_room(req: falcon.Request) -> None:
     """Raises TooMany or Unavailable before anything is opened for a stream that the relay would refuse."""
-    req.env["sdc.relay"].require_room()
+    req.env["sdc.relay"].require_room(req.context.account.login)
 
 
 def hand_over_hijack(req: falcon.Request, upstream: Any, *, tty: bool) -> None:
@@ -70,12 +71,20 @@ def hand_over_websocket(req: falcon.Request, upstream: Any, key: str) -> None:
 
 
 def hand_over_body(
-    req: falcon.Request, upstream: Any, media_type: str, headers: Iterable[tuple[str, str]] = ()
+    req: falcon.Request,
+    upstream: Any,
+    media_type: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    earlier: Callable[[], bytes] | None = None,
 ) -> None:
-    """Pass an engine's body on as it is framed: chunked, or with its length."""
+    """Pass an engine's body on as it is framed: chunked, or with its length.
+
+    Between `leftover` and the rest of it goes what `earlier` gives, piece by piece and framed alike; b"" ends that.
+    """
     framing = [(k, upstream.headers[k]) for k in ("Transfer-Encoding", "Content-Length") if upstream.headers.get(k)]
     head = _head(req, "200 OK", [("Content-Type", media_type), *headers, *framing, ("Connection", "close")])
-    _set(req, upstream, head, two_way=False)
+    _set(req, upstream, head, two_way=False, earlier=earlier)
 
 
 def hand_over_collected(
@@ -102,6 +111,7 @@ def _set(
     two_way: bool,
     transform: Any = None,
     ended: Callable[[], None] | None = None,
+    earlier: Callable[[], bytes] | None = None,
 ) -> None:
     operation = req.context.operation
     req.env["sdc.stream_status"] = int(head[9:12])
@@ -116,6 +126,7 @@ def _set(
         request_id=req.context.id,
         account=req.context.account.login,
         ended=ended,
+        earlier=earlier,
     )
 
 
@@ -156,7 +167,9 @@ class Hijack:
                 from_client=early if handover.two_way else b"",
                 from_upstream=handover.leftover,
                 transform=handover.transform,
+                earlier=handover.earlier,
                 identity=handover.identity,
+                account=handover.account,
                 kind=handover.kind,
                 on_close=lambda: _ended(stream, handover, began),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ import structlog
 
 from app import metrics
 from app.api import params, versions
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, Unauthorized
 from app.services.identity import Credential, Identity, read_certificate
 from app.services.system import VERSION
 
@@ -118,3 +119,11 @@ class WhoIsIt:
 def credential_of(req: falcon.Request) -> Credential:
     preamble = req.env["sdc.preamble"]
     return _credential(preamble.certificate, preamble.verify)
+
+
+def client_of(preamble: Any) -> str:
+    """The login that a connection's certificate names, whether it is proven or not; "" where it names none."""
+    try:
+        return _credential(preamble.certificate, preamble.verify).login
+    except Unauthorized:
+        return ""

@@ -67,8 +67,9 @@ from app.services.registry_queries import RegistryQueries
 from app.services.system import System
 from app.services.volumes import Volumes
 
-#: Threads of a worker that one account's long calls never get.
-SPARE_THREADS = 4
+#: Calls of one account at a time, in one worker, for which an engine looks at every file of containers. It goes on with
+#: it when nobody waits any more, and others have to share the node's disk with it.
+MOST_WALKS = 4
 
 
 @dataclass(frozen=True)
@@ -105,30 +106,27 @@ class Services:
     audit: Recorder
     rules: Rules
     ca_file: str
-    #: Threads of a worker.
-    threads: int
     #: Makes the relay's transform of a function from an engine's whole answer to the client's last bytes.
     collect: Callable[[Callable[[bytes], bytes]], Any]
 
 
 def table(services: Services) -> list[Route]:
     ping, exec_actions = Ping(), ExecActions(services.io, services.queries)
-    share = Share(services.threads - SPARE_THREADS)
-    volumes = VolumeCalls(services.volumes, services.rules, share)
-    actions = ContainerActions(services.lifecycle, services.io, share)
+    walks = Share(MOST_WALKS)
+    volumes = VolumeCalls(services.volumes, services.rules)
+    actions = ContainerActions(services.lifecycle, services.io)
     wait = ContainerWait(services.io, services.collect)
-    archive = ContainerArchive(services.files, share)
+    archive = ContainerArchive(services.files)
     image = ImageActions(services.images, services.image_remove)
-    saving = ImageSaving(services.image_save, share)
+    saving = ImageSaving(services.image_save)
     networks = NetworkCalls(
         services.networks,
         services.network_create,
         services.network_remove,
         services.network_connect,
         services.rules,
-        share,
     )
-    registries = RegistryCalls(services.registries, share)
+    registries = RegistryCalls(services.registries)
     return [
         Route("GET", "/_ping", ping.on_get, "system.ping"),
         Route("HEAD", "/_ping", ping.on_head, "system.ping"),
@@ -136,14 +134,14 @@ def table(services: Services) -> list[Route]:
         Route("GET", "/version", Version(services.system).on_get, "system.version"),
         Route("GET", "/info", Info(services.system).on_get, "system.info"),
         Route("GET", "/events", EventStream(services.events).on_get, "system.events"),
-        Route("GET", "/containers/json", ContainerList(services.queries).on_get, "containers.list"),
+        Route("GET", "/containers/json", ContainerList(services.queries, walks).on_get, "containers.list"),
         Route(
             "POST",
             "/containers/create",
             ContainerCreation(services.create, services.rules).on_post,
             "containers.create",
         ),
-        Route("GET", "/containers/{name}/json", ContainerInspect(services.queries).on_get, "containers.inspect"),
+        Route("GET", "/containers/{name}/json", ContainerInspect(services.queries, walks).on_get, "containers.inspect"),
         Route("GET", "/containers/{name}/top", ContainerTop(services.queries).on_get, "containers.top"),
         Route("GET", "/containers/{name}/logs", ContainerLogs(services.io).on_get, "containers.logs"),
         Route("POST", "/containers/{name}/attach", ContainerAttach(services.io).on_post, "containers.attach"),
@@ -168,13 +166,15 @@ def table(services: Services) -> list[Route]:
         Route("GET", "/containers/{name}/archive", archive.on_get, "containers.archive"),
         Route("PUT", "/containers/{name}/archive", archive.on_put, "containers.archive"),
         Route("POST", "/containers/{name}/copy", archive.on_copy, "containers.archive", until="1.24"),
-        Route("GET", "/containers/{name}/changes", ContainerChanges(services.files).on_get, "containers.changes"),
+        Route(
+            "GET", "/containers/{name}/changes", ContainerChanges(services.files, walks).on_get, "containers.changes"
+        ),
         Route("GET", "/containers/{name}/export", ContainerExport(services.files).on_get, "containers.export"),
         Route("GET", "/containers/{name}/stats", ContainerSamples(services.stats).on_get, "containers.stats"),
         Route(
             "POST",
             "/commit",
-            ContainerCommitting(services.commit, services.rules, share).on_post,
+            ContainerCommitting(services.commit, services.rules).on_post,
             "containers.commit",
         ),
         Route("POST", "/containers/{name}/rename", actions.on_rename, "containers.rename"),
@@ -199,21 +199,21 @@ def table(services: Services) -> list[Route]:
         Route(
             "POST",
             "/images/create",
-            ImageCreate(services.image_pull, services.image_load, share).on_post,
+            ImageCreate(services.image_pull, services.image_load).on_post,
             "images.create",
         ),
-        Route("POST", "/images/load", ImageLoading(services.image_load, share).on_post, "images.load"),
-        Route("POST", "/images/prune", ImagePrune(services.image_remove, share).on_post, "images.prune", since="1.25"),
+        Route("POST", "/images/load", ImageLoading(services.image_load).on_post, "images.load"),
+        Route("POST", "/images/prune", ImagePrune(services.image_remove).on_post, "images.prune", since="1.25"),
         Route("GET", "/images/{name}/json", image.on_inspect, "images.inspect"),
         Route("GET", "/images/{name}/history", image.on_history, "images.history"),
-        Route("POST", "/images/{name}/push", ImagePushing(services.image_push, share).on_post, "images.push"),
+        Route("POST", "/images/{name}/push", ImagePushing(services.image_push).on_post, "images.push"),
         Route("POST", "/images/{name}/tag", image.on_tag, "images.tag"),
         Route("DELETE", "/images/{name}", image.on_remove, "images.remove"),
-        Route("POST", "/build", Build(services.builds, services.rules, share).on_post, "images.build"),
+        Route("POST", "/build", Build(services.builds, services.rules).on_post, "images.build"),
         Route(
             "POST",
             "/build/prune",
-            BuildCachePrune(services.build_prune, share).on_post,
+            BuildCachePrune(services.build_prune).on_post,
             "build.prune",
             since="1.31",
         ),
@@ -229,10 +229,10 @@ def table(services: Services) -> list[Route]:
         Route(
             "POST",
             "/containers/prune",
-            ContainersPrune(services.container_prune, share).on_post,
+            ContainersPrune(services.container_prune, walks).on_post,
             "containers.prune",
             "1.25",
         ),
-        Route("GET", "/system/df", SystemDf(services.disk_usage, share).on_get, "system.df", "1.25"),
+        Route("GET", "/system/df", SystemDf(services.disk_usage, walks).on_get, "system.df", "1.25"),
         *refused(),
     ]

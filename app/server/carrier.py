@@ -73,7 +73,7 @@ class End:
 class Flow:
     """The loop's view of a stream."""
 
-    __slots__ = ("client", "closed", "finishing", "linger_until", "stream", "up_dead", "upstream")
+    __slots__ = ("client", "closed", "fetching", "finishing", "linger_until", "stream", "up_dead", "upstream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -82,6 +82,8 @@ class Flow:
         self.client.peer, self.upstream.peer = self.upstream, self.client
         #: The transform's `finish` is running in the pool.
         self.finishing = False
+        #: The stream's `earlier` is.
+        self.fetching = False
         #: The engine takes no more input; its output may go on.
         self.up_dead = False
         #: Set once the client's output is complete: input is drained until then.
@@ -192,7 +194,7 @@ class Carrier:
         if end.eof:
             return False
         if end is flow.upstream:
-            return not flow.client.out and not flow.finishing
+            return not flow.client.out and not flow.finishing and flow.stream.earlier is None
         if flow.linger_until is not None or not flow.stream.two_way:
             return True  # to be thrown away, or to see the client go
         return not flow.up_dead and not flow.upstream.out
@@ -353,8 +355,25 @@ class Carrier:
         if end is flow.client and (end.eof or flow.up_dead) and not flow.upstream.out:
             self.close(flow)
 
+    def _fetch(self, flow: Flow, earlier: Callable[[], bytes]) -> None:
+        flow.fetching = True
+        self._in_pool(earlier, lambda piece: self._guard(flow, self._fetched, flow, piece))
+
+    def _fetched(self, flow: Flow, piece: bytes | None) -> None:
+        """`piece` is None when there could not be one."""
+        flow.fetching = False
+        if piece is None:
+            self.close(flow)
+        elif piece:
+            flow.stream.bytes_down += len(piece)
+            self._send(flow.client, piece)
+        else:
+            flow.stream.earlier = None
+
     def _settle(self, flow: Flow) -> None:
-        """Tell epoll what the stream waits for now."""
+        """Fetch what goes next, and tell epoll what the stream waits for now."""
+        if flow.stream.earlier is not None and not flow.fetching and not flow.client.out:
+            self._fetch(flow, flow.stream.earlier)
         for end in (flow.client, flow.upstream):
             mask = end.tls_wants
             if self._wants_input(end):

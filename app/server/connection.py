@@ -13,15 +13,18 @@ from app.errors import InvalidParameter
 from app.server.client import IO_SECONDS, BodyUnreader, ClientSocket
 from app.server.head import Head
 from app.server.preamble import Preamble
+from app.server.turns import Turn
 
 
 class Phase(Enum):
-    """Where a connection is. All but BUSY are in the main loop; each of those has a deadline of constant length."""
+    """Where a connection is. All but BUSY and WAITING are read by the main loop, with a deadline of constant length."""
 
     HEAD = auto()
     BODY = auto()
     IDLE = auto()
     LINGER = auto()
+    #: Its request waits for a thread until others of its client have ended.
+    WAITING = auto()
     BUSY = auto()
 
 
@@ -52,6 +55,8 @@ class Connection:
         #: The loop has already sent "100 Continue" for this request.
         self.continued = False
         self.taken = False
+        #: What its request counts as while it runs or waits; None between requests.
+        self.turn: Turn | None = None
         self.on_readable: Callable[[Any], None]
 
     def give_to_parser(self) -> None:

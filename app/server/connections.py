@@ -29,6 +29,7 @@ class Connections:
             Phase.BODY: BODY_SECONDS,
             Phase.IDLE: idle_seconds,
             Phase.LINGER: LINGER_SECONDS,
+            Phase.WAITING: 0.0,
             Phase.BUSY: 0.0,
         }
 
@@ -47,7 +48,7 @@ class Connections:
         connection.phase = phase
         self._phases[phase][connection] = None
         connection.deadline = time.monotonic() + self._seconds[phase]
-        if (phase is not Phase.BUSY) != connection.registered:
+        if (phase not in (Phase.WAITING, Phase.BUSY)) != connection.registered:
             connection.registered = not connection.registered
             if connection.registered:
                 self._poller.register(connection.sock, selectors.EVENT_READ, connection.on_readable)

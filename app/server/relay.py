@@ -25,7 +25,7 @@ from app.server.stream import Stream
 
 log = logging.getLogger(__name__)
 
-#: Threads for `finish`, `on_close` and periodic work.
+#: Threads for `finish`, `earlier`, `on_close` and periodic work.
 POOL_THREADS = 4
 
 
@@ -40,15 +40,19 @@ class _Periodic:
 class Relay:
     """Carries streams. Every public method may be called from any thread; the loop's thread starts with the first use.
 
-    `capacity` is the most streams at a time.
+    `capacity` is the most streams at a time, `share` the most of them that one account has: whoever opens them without
+    end leaves room for others.
     """
 
-    def __init__(self, *, capacity: int = 2000) -> None:
+    def __init__(self, *, capacity: int = 2000, share: int = 500) -> None:
         self._capacity = capacity
+        self._share = share
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._flows: dict[Stream, Flow] = {}
+        #: Account -> its open streams.
+        self._held: Counter[str] = Counter()
         self._commands: deque[Callable[[], None]] = deque()
         self._periodic: list[_Periodic] = []
         #: Bytes of streams that have ended.
@@ -61,19 +65,25 @@ class Relay:
         """The number of open streams."""
         return len(self._flows)
 
-    def require_room(self) -> None:
-        """Raise `TooMany` or `Unavailable` when a new stream would be refused. To be asked before a head is sent."""
+    def require_room(self, account: str) -> None:
+        """Raise `TooMany` or `Unavailable` when a new stream would be refused. To be asked before a head is sent.
+
+        "" is nobody's: it has no share.
+        """
         if self._stopping:
             raise Unavailable("the service is restarting", retry_after=2)
         if len(self._flows) >= self._capacity:
             raise TooMany("too many open streams", retry_after=5)
+        if account and self._held[account] >= self._share:
+            raise TooMany(f"too many open streams: {self._share} of {self._share}", retry_after=5)
 
     def add(self, stream: Stream) -> None:
         """Carry `stream` until it ends. On `TooMany` and `Unavailable` the sockets stay the caller's."""
         with self._lock:
-            self.require_room()
+            self.require_room(stream.account)
             flow = Flow(stream)
             self._flows[stream] = flow
+            self._held[stream.account] += 1
         self._call(lambda: self._carrier.begin(flow))
 
     def totals(self) -> tuple[Counter[str], int, int]:
@@ -202,5 +212,8 @@ class Relay:
             if self._flows.pop(stream, None) is not None:
                 self._moved_up += stream.bytes_up
                 self._moved_down += stream.bytes_down
+                self._held[stream.account] -= 1
+                if not self._held[stream.account]:
+                    del self._held[stream.account]
         if stream.on_close is not None:
             self._in_pool(stream.on_close)

@@ -60,8 +60,13 @@ class Stream:
     #: Bytes that were already read from the engine; they go through `transform` to the client.
     from_upstream: bytes = b""
     transform: Transform | None = None
+    #: Gives what goes to the client ahead of what the engine sends, piece by piece as the client takes it; b"" at the
+    #: end. Runs in the pool. An exception ends the stream.
+    earlier: Callable[[], bytes] | None = None
     #: Whose stream this is, for `Relay.cut`.
     identity: Hashable = None
+    #: Whose share of the relay it takes; "" is nobody's.
+    account: str = ""
     #: Called once in the pool after both sockets are closed.
     on_close: Callable[[], None] | None = None
     #: What it is, for the figures: attach, exec, logs, events, wait ...

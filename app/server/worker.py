@@ -3,7 +3,8 @@
 A connection comes from nginx and begins with the preamble (`preamble.py`), exactly once; without a valid one it is
 closed. The main loop reads the preamble, each request's head and its small body without blocking and under deadlines
 (`connections.py`), so a client that says nothing or little costs a descriptor and never a thread. The request then runs
-in the thread pool (`answer.py`), and the connection comes back to the loop.
+in the thread pool (`answer.py`), at once or when it is its client's turn (`turns.py`), and the connection comes back to
+the loop.
 
 What the application finds in the WSGI environment beside the usual:
 
@@ -12,8 +13,10 @@ What the application finds in the WSGI environment beside the usual:
 * `sdc.connection`: a `Connection`; `take()` hands over the socket for good.
 * `sdc.relay`: the worker's `Relay`.
 
-If the application object has a method `worker_started(relay)`, it is called once in each worker, after the fork; its
-`worker_retires()` is called when new workers have taken over.
+The application object may have methods that the worker calls: `worker_started(relay)`, once, after the fork;
+`worker_retires()`, when new workers have taken over; `client_of(preamble)`, the word by which a client's requests take
+turns (without it each connection is a client); `takes_long(head)`, whether a request that begins with these bytes holds
+a thread for long.
 
 Two signals end a worker. SIGTERM: what runs has `graceful_timeout`. SIGWINCH retires it: others serve what is new, and
 what is open here, requests, streams and kept connections, goes on for `retire_seconds` at most (`arbiter.py`).
@@ -49,6 +52,7 @@ from app.server.head import HEAD_LIMIT
 from app.server.preamble import PreambleError, parse
 from app.server.relay import Relay
 from app.server.response import error_response
+from app.server.turns import TooManyWaiting, Turn, Turns
 
 GUNICORN_VERSION = "27.0.1"
 if gunicorn.__version__ != GUNICORN_VERSION:
@@ -115,6 +119,9 @@ class FrontDoorWorker(ThreadWorker):
 
     def run(self) -> None:
         self._connections = Connections(self.poller, float(self.cfg.keepalive))
+        self._turns: Turns[Connection] = Turns(self.cfg.threads)
+        self._client_of = getattr(self.wsgi, "client_of", lambda preamble: str(preamble.source_port))
+        self._takes_long = getattr(self.wsgi, "takes_long", lambda head: False)
         self._answerer = Answerer(self.wsgi, self.cfg, self.relay)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         while self.alive and self.is_parent_alive():
@@ -175,7 +182,7 @@ class FrontDoorWorker(ThreadWorker):
             connections=len(self._connections),
             busy=self._connections.count(Phase.BUSY),
             threads=self.cfg.threads,
-            waiting=self.tpool._work_queue.qsize(),
+            waiting=self.tpool._work_queue.qsize() + self._connections.count(Phase.WAITING),
         )
         metrics.set_streams(*self.relay.totals())
 
@@ -272,6 +279,19 @@ class FrontDoorWorker(ThreadWorker):
         self._connections.linger(connection)
 
     def _dispatch(self, connection: Connection) -> None:
+        """A request is whole: it gets a thread, or waits for its client's turn."""
+        turn = Turn(self._client_of(connection.preamble), self._takes_long(connection.head.buffer))
+        connection.turn = turn
+        try:
+            if self._turns.ask(connection, turn):
+                self._run(connection)
+            else:
+                self._connections.enter(connection, Phase.WAITING)
+        except TooManyWaiting:
+            connection.turn = None
+            self._refuse(connection, "429 Too Many Requests", "too many requests at a time")
+
+    def _run(self, connection: Connection) -> None:
         self._connections.enter(connection, Phase.BUSY)
         connection.give_to_parser()
         self.enqueue_req(connection)
@@ -302,8 +322,8 @@ class FrontDoorWorker(ThreadWorker):
             poll.register(sock, select.POLLIN)
             if poll.poll(FOLLOW_SECONDS * 1000):
                 head.buffer += sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
-        # What is not a whole request, the end of the connection too, is the main loop's.
-        if not head.is_whole():
+        # What is not a whole request, the end of the connection too, is the main loop's, and so are long calls' turns.
+        if not head.is_whole() or self._takes_long(head.buffer):
             return False
         connection.continued = False
         connection.give_to_parser()
@@ -311,7 +331,13 @@ class FrontDoorWorker(ThreadWorker):
 
     def finish_request(self, conn: Connection, fs: Future[Outcome]) -> None:
         """Take a connection back from a thread (in the main loop)."""
+        self._give_back(conn)
         self._guarded(lambda connection: self._finish(connection, fs), conn)
+
+    def _give_back(self, connection: Connection) -> None:
+        turn, connection.turn = connection.turn, None
+        for due in self._turns.give_back(turn) if turn else ():
+            self._guarded(self._run, due)
 
     def _finish(self, connection: Connection, future: Future[Outcome]) -> None:
         outcome = Outcome.CLOSE if future.cancelled() else future.result()

@@ -32,7 +32,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from tests.machine import ROOT, wait_until
 
 NGINX = "/usr/sbin/nginx"
-WAIT = 20.0
+WAIT = 40.0
 
 APPLICATION = '''
 import hashlib, json, os, socket, threading, time
@@ -55,6 +55,10 @@ def engine(sock, late):
 
 
 class Application:
+    def __init__(self):
+        if "TURNS" in os.environ:
+            self.client_of = lambda preamble: preamble.certificate
+
     def worker_started(self, relay):
         Path(f"started-{os.getpid()}").write_text(str(len(relay)))
 
@@ -79,6 +83,11 @@ class Application:
         elif path == "/sleep":
             time.sleep(float(query["seconds"]))
             body = b"slept"
+        elif path == "/held":
+            Path("held").touch()
+            while not Path("let-go").exists():
+                time.sleep(0.05)
+            body = b"let go"
         elif path == "/refuse":
             status, body = "400 Bad Request", b"refused"
         elif path == "/streams":

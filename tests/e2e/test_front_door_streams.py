@@ -123,7 +123,7 @@ def exchange(sock: ssl.SSLSocket, data: bytes) -> bytearray:
     sock.setblocking(False)
     output, unsent = bytearray(), memoryview(data)
     buffer = bytearray(1 << 18)
-    deadline = time.monotonic() + 3 * WAIT
+    deadline = time.monotonic() + 2 * WAIT
     while time.monotonic() < deadline:
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             while count := sock.recv_into(buffer):
@@ -154,15 +154,15 @@ def test_streams_hold_no_thread_and_the_count_comes_back(door: FrontDoor) -> Non
     def streams() -> int:
         return int(door.ask(get("/streams", "Connection: close"), door.alice).partition(b"\r\n\r\n")[2])
 
-    before = streams()
+    wait_until(lambda: streams() == 0, "the end of other tests' streams")
     open_streams = []
     for _ in range(40):  # ten times the threads
         sock = door.tls(door.alice)
         sock.sendall(get("/hijack/101", "Connection: Upgrade", "Upgrade: tcp", method="POST"))
         assert sock.recv(200).startswith(b"HTTP/1.1 101")
         open_streams.append(sock)
-    assert streams() == before + 40
-    assert timed_ping(door) < 1.0
+    assert streams() == 40
+    assert timed_ping(door) < 5.0
     for sock in open_streams:
         sock.close()
-    wait_until(lambda: streams() == before, "the streams' end")
+    wait_until(lambda: streams() == 0, "the streams' end")

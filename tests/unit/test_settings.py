@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,7 @@ def test_the_example_names_known_settings_alone() -> None:
         ("SDC_THREADS", "٣"),
         ("SDC_DATABASE_POOL", "1e3"),
         ("SDC_LOG_LEVEL", "loud"),
+        ("SDC_LOG_DRIVERS", "syslog, journald"),
         ("SDC_RUN_DIR", "run"),
         ("SDC_METRICS", "0.0.0.0:9323"),
         ("SDC_METRICS", "localhost:9323"),
@@ -77,3 +81,50 @@ def test_defaults() -> None:
     settings = ProcessSettings.from_environ({})
     assert (settings.socket, settings.metrics) == ("/run/sdc-docker/api.sock", "/run/sdc-docker/metrics.sock")
     assert ProcessSettings.from_environ({"SDC_METRICS": "[::1]:9323", "SDC_WORKERS": ""}).workers == 2
+
+
+WRONG = [
+    ("sdc-docker-api", "app.wsgi", {"SDC_LOG_DRIVERS": "journald"}, "SDC_LOG_DRIVERS may name fluentd, gelf", 4),
+    ("sdc-docker-api", "app.wsgi", {"SDC_DATABASE_URL": ""}, "SDC_DATABASE_URL must be set", 4),
+    ("sdc-docker-api", "app.wsgi", {"SDC_REGISTRY": "no host"}, "SDC_REGISTRY must be the host", 4),
+    ("sdc-docker-api", "app.wsgi", {"SDC_REGISTRY": "registry.dc"}, "SDC_REGISTRY_AUTH_FILE: ", 4),
+    ("sdc-docker-cloudapi", "app.cloudapi_wsgi", {"SDC_DATABASE_POOL": "0"}, "SDC_DATABASE_POOL must be", 4),
+    ("sdc-docker-cloudapi", "app.cloudapi_wsgi", {"SDC_DOCKER_ADDRESS": "here"}, "SDC_DOCKER_ADDRESS must be", 4),
+    ("sdc-docker-observer", "app.observer", {"SDC_NETWORK_POOL": "all"}, "SDC_NETWORK_POOL: ", 78),
+    (
+        "sdc-docker-observer",
+        "app.observer",
+        {"SDC_DATABASE_URL": "postgresql+psycopg2://u:p@h:x/y"},
+        "SDC_DATABASE_URL: ",
+        78,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "environ", "words", "status"),
+    WRONG,
+    ids=[f"{part}-{[*environ]}" for part, _, environ, *_ in WRONG],
+)
+def test_a_part_that_is_told_something_wrong_says_so_and_is_not_started_again(
+    part: str, module: str, environ: dict[str, str], words: str, status: int
+) -> None:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("SDC_")} | URL | environ
+    ran = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stderr.startswith(f"{part}: {words}") and ran.stderr.count("\n") == 1
+    assert ran.returncode == status
+
+
+@pytest.mark.parametrize(
+    "url", ["u:p@h:5432/x", "u:p/w#?1@h/x", "u@[::1]:5432/x", "[::1]/x", "/x?host=/run/pg", "u@/x?host=/run/pg", "h"]
+)
+def test_a_database(url: str) -> None:
+    Settings.from_environ({"SDC_DATABASE_URL": f"postgresql+psycopg2://{url}"})

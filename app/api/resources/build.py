@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.api import hijack, params, strict_json, versions
 from app.api.body import answer, blocks, drain, upgraded
 from app.api.share import Share
 from app.domain.account import Account
-from app.domain.policy import Rules, decide_build
+from app.domain.policy import BuildSpec, Rules, decide_build
 from app.errors import InvalidParameter, NotImplemented
 from app.services.build import Builds
 from app.services.build_prune import BuildPrune
@@ -33,11 +33,9 @@ MOST_BUILDS = 4
 class Build:
     """POST /build. The answer begins when the whole context is there: an error before has a status of its own."""
 
-    def __init__(self, builds: Builds, rules: Rules, share: Share) -> None:
+    def __init__(self, builds: Builds, rules: Rules) -> None:
         self._builds = builds
         self._rules = rules
-        #: Of the worker's threads, which the reading of a context holds one of.
-        self._share = share
         self._running = Share(MOST_BUILDS)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -47,15 +45,26 @@ class Build:
         try:
             spec = decide_build(_asked(query), self._rules)
             hijack.require_room(req)
-            with self._share.hold(account.id):
+            # Before the context is read, which takes room on the disk that all accounts' have.
+            give_back = self._running.take(account.id)
+            try:
                 context = BuildContext(body, spec.dockerfile)
-                self._start(req, account, context, spec)
+                self._start(req, account, context, spec, give_back)
+            except BaseException:
+                give_back()
+                raise
         except Exception:
             drain(body)
             raise
 
-    def _start(self, req: falcon.Request, account: Account, context: BuildContext, spec: Any) -> None:
-        give_back = self._running.take(account.id)
+    def _start(
+        self,
+        req: falcon.Request,
+        account: Account,
+        context: BuildContext,
+        spec: BuildSpec,
+        give_back: Callable[[], None],
+    ) -> None:
         registries = params.registry_config(req.get_header("X-Registry-Config"))
         try:
             opened = self._builds.open(
@@ -66,7 +75,6 @@ class Build:
                 walk=partial(versions.downgrade_response, req.context.api_version, req.context.operation),
             )
         except BaseException:
-            give_back()
             context.close()
             raise
 
@@ -107,9 +115,8 @@ def _credentials(registries: Mapping[str, Mapping[str, str]], host: str) -> Mapp
 class BuildCachePrune:
     """POST /build/prune"""
 
-    def __init__(self, prune: BuildPrune, share: Share) -> None:
+    def __init__(self, prune: BuildPrune) -> None:
         self._prune = prune
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
@@ -117,8 +124,7 @@ class BuildCachePrune:
             query, known=("until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private")
         )
         params.integer(query, "keep-storage", 0)
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._prune.prune(req.context.account))
+        answer(req, resp, self._prune.prune(req.context.account))
 
 
 class BuildCancel:

@@ -6,7 +6,6 @@ import falcon
 
 from app.api import params
 from app.api.body import answer, read_json, upgraded
-from app.api.share import Share
 from app.domain.policy import Rules, decide_changes, decide_commit, decide_update
 from app.services.container_commit import CommitSpec, ContainerCommit
 from app.services.container_update import ContainerUpdate
@@ -28,10 +27,9 @@ class ContainerUpdating:
 class ContainerCommitting:
     """POST /commit"""
 
-    def __init__(self, commit: ContainerCommit, rules: Rules, share: Share) -> None:
+    def __init__(self, commit: ContainerCommit, rules: Rules) -> None:
         self._commit = commit
         self._rules = rules
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, body = upgraded(req, read_json(req))
@@ -44,6 +42,5 @@ class ContainerCommitting:
             changes=decide_changes(params.several(query, "changes")),
             config=decide_commit(body, self._rules),
         )
-        with self._share.hold(req.context.account.id):
-            image_id = self._commit.commit(req.context.account, params.one(query, "container"), spec)
+        image_id = self._commit.commit(req.context.account, params.one(query, "container"), spec)
         answer(req, resp, {"Id": image_id}, status=201)

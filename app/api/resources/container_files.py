@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 
 from app.api import hijack, params
-from app.api.body import answer, blocks, drain, read_json, upgraded
+from app.api.body import blocks, drain, read_json, upgraded
 from app.api.share import Share
 from app.errors import InvalidParameter
 from app.services.container_files import ContainerFiles, OpenArchive
@@ -17,9 +17,8 @@ STAT = "X-Docker-Container-Path-Stat"
 class ContainerArchive:
     """HEAD, GET and PUT /containers/{name}/archive, and the POST /containers/{name}/copy that was before it."""
 
-    def __init__(self, files: ContainerFiles, share: Share) -> None:
+    def __init__(self, files: ContainerFiles) -> None:
         self._files = files
-        self._share = share
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         query, _ = upgraded(req)
@@ -33,19 +32,18 @@ class ContainerArchive:
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         query, _ = upgraded(req)
         body = blocks(req)
-        with self._share.hold(req.context.account.id):
-            try:
-                self._files.write(
-                    req.context.account,
-                    name,
-                    params.one(query, "path"),
-                    checked(body),
-                    keep_kinds=params.boolean(query, "noOverwriteDirNonDir"),
-                    copy_owner=params.boolean(query, "copyUIDGID"),
-                )
-            except Exception:
-                drain(body)
-                raise
+        try:
+            self._files.write(
+                req.context.account,
+                name,
+                params.one(query, "path"),
+                checked(body),
+                keep_kinds=params.boolean(query, "noOverwriteDirNonDir"),
+                copy_owner=params.boolean(query, "copyUIDGID"),
+            )
+        except Exception:
+            drain(body)
+            raise
 
     def on_copy(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         body = read_json(req)
@@ -62,13 +60,17 @@ class ContainerArchive:
 
 
 class ContainerChanges:
-    """GET /containers/{name}/changes"""
+    """GET /containers/{name}/changes. It takes one of the account's `walks`: an engine looks at every file for it."""
 
-    def __init__(self, files: ContainerFiles) -> None:
+    def __init__(self, files: ContainerFiles, walks: Share) -> None:
         self._files = files
+        self._walks = walks
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        answer(req, resp, self._files.changes(req.context.account, name))
+        hijack.require_room(req)
+        with self._walks.hold(req.context.account.id):
+            upstream = self._files.changes(req.context.account, name)
+        hijack.hand_over_body(req, upstream, "application/json")
 
 
 class ContainerExport:

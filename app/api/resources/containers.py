@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import falcon
@@ -20,21 +21,23 @@ from app.services.container_queries import ContainerQueries
 
 
 class ContainerList:
-    """GET /containers/json"""
+    """GET /containers/json. Sizes take one of the account's `walks`: an engine looks at every file for them."""
 
-    def __init__(self, queries: ContainerQueries) -> None:
+    def __init__(self, queries: ContainerQueries, walks: Share) -> None:
         self._queries = queries
+        self._walks = walks
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
-        filters = params.filters(query)
-        listed = self._queries.list(
-            req.context.account,
-            everything=params.boolean(query, "all"),
-            limit=params.integer(query, "limit", 0) or 0,
-            filters=filters,
-            size=params.boolean(query, "size"),
-        )
+        filters, size = params.filters(query), params.boolean(query, "size")
+        with self._walks.hold(req.context.account.id) if size else contextlib.nullcontext():
+            listed = self._queries.list(
+                req.context.account,
+                everything=params.boolean(query, "all"),
+                limit=params.integer(query, "limit", 0) or 0,
+                filters=filters,
+                size=size,
+            )
         answer_ready(req, resp, listed)
 
 
@@ -54,14 +57,17 @@ class ContainerCreation:
 
 
 class ContainerInspect:
-    """GET /containers/{name}/json"""
+    """GET /containers/{name}/json. Its size takes one of the account's `walks`."""
 
-    def __init__(self, queries: ContainerQueries) -> None:
+    def __init__(self, queries: ContainerQueries, walks: Share) -> None:
         self._queries = queries
+        self._walks = walks
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         query, _ = upgraded(req)
-        answer(req, resp, self._queries.inspect(req.context.account, name, size=params.boolean(query, "size")))
+        size = params.boolean(query, "size")
+        with self._walks.hold(req.context.account.id) if size else contextlib.nullcontext():
+            answer(req, resp, self._queries.inspect(req.context.account, name, size=size))
 
 
 class ContainerTop:
@@ -78,10 +84,9 @@ class ContainerTop:
 class ContainerActions:
     """start, stop, restart, kill, pause, unpause, rename, resize and removal: no body in the answer."""
 
-    def __init__(self, lifecycle: ContainerLifecycle, io: ContainerIo, share: Share) -> None:
+    def __init__(self, lifecycle: ContainerLifecycle, io: ContainerIo) -> None:
         self._lifecycle = lifecycle
         self._io = io
-        self._share = share
 
     def on_start(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         chunked = "chunked" in (req.get_header("Transfer-Encoding") or "").lower()
@@ -103,14 +108,12 @@ class ContainerActions:
 
     def on_stop(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        with self._share.hold(req.context.account.id):
-            self._lifecycle.stop(req.context.account, name, seconds=seconds, signal=signal)
+        self._lifecycle.stop(req.context.account, name, seconds=seconds, signal=signal)
         resp.status = 204
 
     def on_restart(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         seconds, signal = self._stop_words(req)
-        with self._share.hold(req.context.account.id):
-            self._lifecycle.restart(req.context.account, name, seconds=seconds, signal=signal)
+        self._lifecycle.restart(req.context.account, name, seconds=seconds, signal=signal)
         resp.status = 204
 
     def on_kill(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:

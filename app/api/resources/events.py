@@ -36,4 +36,4 @@ class Events:
             filters=params.filters(query),
             shown=_shown(req.context.api_version, req.context.operation),
         )
-        hijack.hand_over_body(req, opened, "application/json")
+        hijack.hand_over_body(req, opened, "application/json", earlier=opened.earlier)

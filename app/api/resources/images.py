@@ -9,7 +9,6 @@ import falcon
 
 from app.api import params, versions
 from app.api.body import answer, blocks, drain, read_json, upgraded
-from app.api.share import Share
 from app.domain.policy import decide_platform
 from app.errors import Internal, InvalidParameter
 from app.services.image_load import ImageLoad
@@ -32,10 +31,9 @@ class _Closing(Protocol):
 class ImageCreate:
     """POST /images/create: docker pull and docker import"""
 
-    def __init__(self, pull: ImagePull, load: ImageLoad, share: Share) -> None:
+    def __init__(self, pull: ImagePull, load: ImageLoad) -> None:
         self._pull = pull
         self._load = load
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
@@ -47,28 +45,24 @@ class ImageCreate:
             auth = params.registry_auth(req.get_header("X-Registry-Auth"))
             _stream(
                 resp,
-                self._share.take(req.context.account.id),
-                lambda: self._pull.pull(
-                    req.context.account, name, params.one(query, "tag"), platform=platform, auth=auth
-                ),
+                self._pull.pull(req.context.account, name, params.one(query, "tag"), platform=platform, auth=auth),
             )
         elif source:
             body = blocks(req)
-            with self._share.hold(req.context.account.id):
-                try:
-                    message = self._load.import_(
-                        req.context.account,
-                        source,
-                        body,
-                        repository=params.one(query, "repo"),
-                        tag=params.one(query, "tag"),
-                        message=params.one(query, "message"),
-                        changes=params.several(query, "changes"),
-                        platform=platform,
-                    )
-                except Exception:
-                    drain(body)
-                    raise
+            try:
+                message = self._load.import_(
+                    req.context.account,
+                    source,
+                    body,
+                    repository=params.one(query, "repo"),
+                    tag=params.one(query, "tag"),
+                    message=params.one(query, "message"),
+                    changes=params.several(query, "changes"),
+                    platform=platform,
+                )
+            except Exception:
+                drain(body)
+                raise
             resp.data = json_stream.encode(message)
         else:
             raise InvalidParameter("invalid reference format")
@@ -77,9 +71,8 @@ class ImageCreate:
 class ImagePushing:
     """POST /images/{name}/push"""
 
-    def __init__(self, push: ImagePush, share: Share) -> None:
+    def __init__(self, push: ImagePush) -> None:
         self._push = push
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         query, _ = upgraded(req)
@@ -88,8 +81,7 @@ class ImagePushing:
         resp.content_type = "application/json"
         _stream(
             resp,
-            self._share.take(req.context.account.id),
-            lambda: self._push.push(req.context.account, name, params.one(query, "tag"), auth=auth),
+            self._push.push(req.context.account, name, params.one(query, "tag"), auth=auth),
         )
 
 
@@ -141,37 +133,31 @@ class ImageActions:
 class ImagePrune:
     """POST /images/prune"""
 
-    def __init__(self, remove: ImageRemove, share: Share) -> None:
+    def __init__(self, remove: ImageRemove) -> None:
         self._remove = remove
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._remove.prune(req.context.account, params.filters(query)))
+        answer(req, resp, self._remove.prune(req.context.account, params.filters(query)))
 
 
 class ImageLoading:
     """POST /images/load. A bad archive has a status of its own: the answer begins when all of it has been read."""
 
-    def __init__(self, load: ImageLoad, share: Share) -> None:
+    def __init__(self, load: ImageLoad) -> None:
         self._load = load
-        self._share = share
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
         quiet = params.boolean(query, "quiet", True)
         body = blocks(req)
-
-        def load() -> _Closing:
-            try:
-                return self._load.load(req.context.account, body, quiet=quiet)
-            except Exception:
-                drain(body)
-                raise
-
+        try:
+            loading = self._load.load(req.context.account, body, quiet=quiet)
+        except Exception:
+            drain(body)
+            raise
         resp.content_type = "application/json"
-        _stream(resp, self._share.take(req.context.account.id), load)
+        _stream(resp, loading)
         if not versions.load_reports_progress(req.context.api_version):
             _swallow(resp)
 
@@ -179,9 +165,8 @@ class ImageLoading:
 class ImageSaving:
     """GET /images/get and GET /images/{name}/get"""
 
-    def __init__(self, save: ImageSave, share: Share) -> None:
+    def __init__(self, save: ImageSave) -> None:
         self._save = save
-        self._share = share
 
     def on_get_all(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
@@ -193,17 +178,15 @@ class ImageSaving:
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, names: list[str]) -> None:
         resp.content_type = "application/x-tar"
-        give_back = self._share.take(req.context.account.id)
-        _stream(resp, give_back, lambda: self._save.save(req.context.account, names), encode=bytes)
+        _stream(resp, self._save.save(req.context.account, names), encode=bytes)
 
 
 class _Stream:
     """Messages as bytes. The server closes it when the client is gone."""
 
-    def __init__(self, source: _Closing, ended: Callable[[], None], encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, source: _Closing, encode: Callable[[Any], bytes]) -> None:
         self._source = source
         self._messages = iter(source)
-        self._ended = ended
         self._encode = encode
 
     def __iter__(self) -> Iterator[bytes]:
@@ -213,7 +196,6 @@ class _Stream:
         return self._encode(next(self._messages))
 
     def close(self) -> None:
-        self._ended()
         self._source.close()
 
 
@@ -228,18 +210,12 @@ def _auth_in_body(req: falcon.Request) -> dict[str, str]:
 
 def _stream(
     resp: falcon.Response,
-    give_back: Callable[[], None],
-    begin: Callable[[], _Closing],
+    source: _Closing,
     *,
     encode: Callable[[Any], bytes] = json_stream.encode,
 ) -> None:
-    """Answer with what `begin` gives. Its errors have a status; `give_back` is called at the end, whatever happens."""
-    try:
-        source = begin()
-    except BaseException:
-        give_back()
-        raise
-    resp.stream = _Stream(source, give_back, encode)
+    """Answer with what `source` gives."""
+    resp.stream = _Stream(source, encode)
 
 
 def _swallow(resp: falcon.Response) -> None:

@@ -6,7 +6,6 @@ import falcon
 
 from app.api import params, versions
 from app.api.body import answer, read_json, upgraded
-from app.api.share import Share
 from app.domain.network_filter import Prune
 from app.domain.policy import Rules
 from app.domain.policy.network_create import decide_connect, decide_disconnect, decide_network
@@ -24,14 +23,12 @@ class NetworkCalls:
         remove: NetworkRemove,
         connect: NetworkConnect,
         rules: Rules,
-        share: Share,
     ) -> None:
         self._queries = queries
         self._create = create
         self._remove = remove
         self._connect = connect
         self._rules = rules
-        self._share = share
 
     def on_list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """GET /networks"""
@@ -78,6 +75,5 @@ class NetworkCalls:
         """POST /networks/prune"""
         query, _ = upgraded(req)
         wanted = Prune.parse(params.filters(query))
-        with self._share.hold(req.context.account.id):
-            removed = self._remove.prune(req.context.account, wanted)
+        removed = self._remove.prune(req.context.account, wanted)
         answer(req, resp, {"NetworksDeleted": removed or None})

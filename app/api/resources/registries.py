@@ -6,7 +6,6 @@ import falcon
 
 from app.api import params
 from app.api.body import answer, read_json, upgraded
-from app.api.share import Share
 from app.domain import label_filter
 from app.domain.policy.values import text
 from app.errors import InvalidParameter
@@ -17,11 +16,8 @@ _MOST = 100
 
 
 class RegistryCalls:
-    """Calls that wait for a registry hold a thread long, and have their share of these."""
-
-    def __init__(self, registries: RegistryQueries, share: Share) -> None:
+    def __init__(self, registries: RegistryQueries) -> None:
         self._registries = registries
-        self._share = share
 
     def on_auth(self, req: falcon.Request, resp: falcon.Response) -> None:
         """POST /auth: docker login"""
@@ -34,14 +30,12 @@ class RegistryCalls:
             if name.lower() in params.AUTH_FIELDS and value is not None:
                 text(name, value)
         auth = params.auth_fields(body)
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._registries.login(auth))
+        answer(req, resp, self._registries.login(auth))
 
     def on_distribution(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """GET /distribution/{name}/json"""
         auth = params.registry_auth(req.get_header("X-Registry-Auth"))
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._registries.distribution(req.context.account, name, auth))
+        answer(req, resp, self._registries.distribution(req.context.account, name, auth))
 
     def on_search(self, req: falcon.Request, resp: falcon.Response) -> None:
         """GET /images/search"""
@@ -55,8 +49,7 @@ class RegistryCalls:
         term = params.one(query, "term")
         if len(term) > 256 or not term.isprintable():
             raise InvalidParameter("invalid search term")
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._registries.search(term, limit=limit, filters=filters, auth=auth))
+        answer(req, resp, self._registries.search(term, limit=limit, filters=filters, auth=auth))
 
 
 def _check(filters: dict[str, list[str]]) -> None:

@@ -15,9 +15,9 @@ from app.services.disk_usage import KINDS, DiskUsage
 class SystemDf:
     """GET /system/df"""
 
-    def __init__(self, usage: DiskUsage, share: Share) -> None:
+    def __init__(self, usage: DiskUsage, walks: Share) -> None:
         self._usage = usage
-        self._share = share
+        self._walks = walks
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
@@ -25,19 +25,19 @@ class SystemDf:
         for kind in kinds:
             if kind not in KINDS:
                 raise InvalidParameter(f"unknown object type: {kind[:64]}")
-        with self._share.hold(req.context.account.id):
+        with self._walks.hold(req.context.account.id):
             answer(req, resp, self._usage.show(req.context.account, kinds or KINDS))
 
 
 class ContainersPrune:
     """POST /containers/prune"""
 
-    def __init__(self, prune: ContainerPrune, share: Share) -> None:
+    def __init__(self, prune: ContainerPrune, walks: Share) -> None:
         self._prune = prune
-        self._share = share
+        self._walks = walks
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)
         filters = params.filters(query)
-        with self._share.hold(req.context.account.id):
+        with self._walks.hold(req.context.account.id):
             answer(req, resp, self._prune.prune(req.context.account, filters))

@@ -6,7 +6,6 @@ import falcon
 
 from app.api import params
 from app.api.body import answer, read_json, upgraded
-from app.api.share import Share
 from app.domain.policy import Rules
 from app.domain.policy.volume import decide_volume
 from app.errors import NotFound
@@ -14,10 +13,9 @@ from app.services.volumes import Volumes
 
 
 class VolumeCalls:
-    def __init__(self, volumes: Volumes, rules: Rules, share: Share) -> None:
+    def __init__(self, volumes: Volumes, rules: Rules) -> None:
         self._volumes = volumes
         self._rules = rules
-        self._share = share
 
     def on_list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """GET /volumes"""
@@ -48,5 +46,4 @@ class VolumeCalls:
         """POST /volumes/prune"""
         query, _ = upgraded(req)
         filters = params.filters(query)
-        with self._share.hold(req.context.account.id):
-            answer(req, resp, self._volumes.prune(req.context.account, filters))
+        answer(req, resp, self._volumes.prune(req.context.account, filters))

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from app.api.app import create_app
-from app.api.routes import Services
+from app.api.router import Route
+from app.api.routes import Services, table
 from app.domain.account import Account
 from app.domain.policy import Rules
 from app.services.identity import Credential, Refused
@@ -66,6 +67,7 @@ class Api:
     identity: Nobody
     #: What requests left there: `asked` has ("record", (entry,), {}).
     audit: Stub
+    routes: list[Route]
     stubs: dict[str, Stub] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Stub:
@@ -115,10 +117,9 @@ def make_api(ca_file: str = "") -> Api:
         audit=audit,  # type: ignore[arg-type]
         rules=Rules(),
         ca_file=ca_file,
-        threads=16,
         collect=lambda make: make,
         **stubs,  # type: ignore[arg-type]
     )
     preamble = SimpleNamespace(certificate="pem", verify="NONE")
     app = TestApp(create_app(services), extra_environ={"sdc.preamble": preamble}, lint=False)  # type: ignore[dict-item]
-    return Api(app, account, identity, audit, stubs)
+    return Api(app, account, identity, audit, table(services), stubs)

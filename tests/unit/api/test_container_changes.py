@@ -77,13 +77,6 @@ def test_the_old_copy(api: Api) -> None:
         assert api.call("POST", f"{version}/containers/web/copy", b"{}", **JSON).status_int == 404
 
 
-def test_changes(api: Api) -> None:
-    api.files.answers["changes"] = None
-    assert api.call("GET", "/containers/web/changes").body == b"null\n"
-    api.files.answers["changes"] = [{"Path": "/a", "Kind": 1}]
-    assert api.call("GET", "/v1.20/containers/web/changes").json == [{"Path": "/a", "Kind": 1}]
-
-
 @pytest.mark.parametrize(
     ("method", "path", "hint"),
     [

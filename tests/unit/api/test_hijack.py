@@ -19,10 +19,12 @@ from tests.unit.api.stubs import Api
 @dataclass
 class Relay:
     added: list[dict] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     full: Exception | None = None
     broken: Exception | None = None
 
-    def require_room(self) -> None:
+    def require_room(self, account: str) -> None:
+        self.asked.append(account)
         if self.full:
             raise self.full
 
@@ -36,6 +38,7 @@ class Upstream:
     def __init__(self, headers: dict | None = None) -> None:
         self.sock, self.engine = socket.socketpair()
         self.leftover = b"early output"
+        self.earlier = lambda: b""
         self.headers = headers or {}
 
     def close(self) -> None:
@@ -92,6 +95,7 @@ def front(api: Api) -> Iterator[Front]:
     api.io.answers["logs"] = OpenStream(made.upstream, tty=False)  # type: ignore[arg-type]
     api.io.answers["wait"] = OpenWait(made.upstream, lambda data: {"StatusCode": int(data), "Error": None})  # type: ignore[arg-type]
     api.events.answers["open"] = made.upstream
+    api.files.answers["changes"] = made.upstream
     yield made
     made.close()
 
@@ -115,6 +119,7 @@ def test_an_upgrade(front: Front, api: Api) -> None:
         True,
     )
     assert stream["identity"].login == "alice"
+    assert front.relay.asked == [stream["account"]] == [api.account.login]
     wanted = {"stream": "1", "stdout": "1", "stdin": "1", "detachKeys": ""}
     assert api.io.asked[0][1][2].items() <= wanted.items()
 
@@ -140,9 +145,27 @@ def test_a_one_way_body(front: Front) -> None:
     assert not stream["two_way"] and stream["from_client"] == b""
 
 
+@pytest.mark.parametrize("version", ["", "/v1.20", "/v1.44"])
+def test_changes_go_by_as_they_come(front: Front, version: str) -> None:
+    """There may be millions."""
+    assert front.request("GET", f"{version}/containers/web/changes") == ()
+    assert front.head[:3] == ["HTTP/1.1 200 OK", "Content-Type: application/json", "Transfer-Encoding: chunked"]
+    (stream,) = front.relay.added
+    assert (stream["upstream"], stream["from_upstream"]) == (front.upstream.sock, b"early output")
+    assert stream["transform"] is None and stream["kind"] == "changes"
+
+
+def test_refused_changes(front: Front, api: Api) -> None:
+    api.files.answers["changes"] = NotFound("No such container: web")
+    body = b"".join(front.request("GET", "/v1.44/containers/web/changes"))
+    assert (front.started, body) == (["404 Not Found"], b'{"message":"No such container: web"}\n')
+    assert not front.relay.added
+
+
 def test_events(front: Front, api: Api) -> None:
     front.request("GET", '/v1.44/events?since=1&filters={"type":["container"]}')
     assert front.head[1] == "Content-Type: application/json"
+    assert front.relay.added[0]["earlier"] is front.upstream.earlier
     asked = api.events.asked[0][2]
     shown = asked.pop("shown")
     assert asked == {"since": 10**9, "until": None, "filters": {"type": ["container"]}}

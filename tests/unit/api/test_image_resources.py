@@ -23,7 +23,6 @@ from app.api.resources.images import (
 )
 from app.api.resources.registries import RegistryCalls
 from app.api.router import Route, Router
-from app.api.share import Share
 from app.errors import Error, InvalidParameter, NotFound
 from app.stream import json_stream
 
@@ -130,19 +129,19 @@ class Context:
 
 
 def client(images: StubImages, version: str = "1.44") -> falcon.testing.TestClient:
-    share, stub = Share(2), cast(Any, images)
-    image, saving, registries = ImageActions(stub, stub), ImageSaving(stub, share), RegistryCalls(stub, share)
+    stub = cast(Any, images)
+    image, saving, registries = ImageActions(stub, stub), ImageSaving(stub), RegistryCalls(stub)
     routes = [
         Route("GET", "/images/json", ImageList(stub).on_get, "images.list"),
-        Route("POST", "/images/create", ImageCreate(stub, stub, share).on_post, "images.create"),
-        Route("POST", "/images/load", ImageLoading(stub, share).on_post, "images.load"),
+        Route("POST", "/images/create", ImageCreate(stub, stub).on_post, "images.create"),
+        Route("POST", "/images/load", ImageLoading(stub).on_post, "images.load"),
         Route("GET", "/images/get", saving.on_get_all, "images.save"),
         Route("GET", "/images/search", registries.on_search, "images.search"),
-        Route("POST", "/images/prune", ImagePrune(stub, share).on_post, "images.prune"),
+        Route("POST", "/images/prune", ImagePrune(stub).on_post, "images.prune"),
         Route("GET", "/images/{name}/get", saving.on_get, "images.save"),
         Route("GET", "/images/{name}/json", image.on_inspect, "images.inspect"),
         Route("GET", "/images/{name}/history", image.on_history, "images.history"),
-        Route("POST", "/images/{name}/push", ImagePushing(stub, share).on_post, "images.push"),
+        Route("POST", "/images/{name}/push", ImagePushing(stub).on_post, "images.push"),
         Route("POST", "/images/{name}/tag", image.on_tag, "images.tag"),
         Route("DELETE", "/images/{name}", image.on_remove, "images.remove"),
         Route("POST", "/auth", registries.on_auth, "system.auth"),

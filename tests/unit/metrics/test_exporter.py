@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import subprocess
 import sys
 import threading
@@ -112,13 +111,10 @@ def test_figures_are_told_and_their_failure_costs_nothing_else(tmp_path: Path) -
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
 def test_it_may_listen_at_a_loopback_address(tmp_path: Path, address: str) -> None:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((address.strip("[]"), 0))
-        port = probe.getsockname()[1]
-    served = Exporter(f"{address}:{port}", tmp_path / "metrics", list)
+    served = Exporter(f"{address}:0", tmp_path / "metrics", list)
     try:
-        connection = http.client.HTTPConnection(address.strip("[]"), port, timeout=10)
+        port = served._server.server_address[1]
+        connection = http.client.HTTPConnection(address.strip("[]"), port, timeout=30)
         connection.request("GET", "/metrics")
         assert connection.getresponse().status == 200
         connection.close()
