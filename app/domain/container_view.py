@@ -265,7 +265,8 @@ def _network_settings(container: Container, seen: Json, words: Words) -> Json:
         own = None if name in (DEFAULT, "none") else [*(asked.get("aliases") or []), container.short_id]
         links = [f"{words.linked[t]}:{alias}" for t, alias in asked.get("links") or [] if t in words.linked]
         shown |= {"Links": (name != DEFAULT and links) or None, "Aliases": own, "NetworkID": network_id}
-        shown["DNSNames"] = own and list(dict.fromkeys([container.name, *own]))
+        hostname = seen["Config"].get("Hostname")
+        shown["DNSNames"] = own and list(dict.fromkeys([container.name, *own, *([hostname] if hostname else [])]))
         shown["EndpointID"] = endpoint_id(container, network_id) if endpoint.get("EndpointID") else ""
         networks[name] = shown
     main = networks.get("bridge", {})

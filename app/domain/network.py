@@ -108,6 +108,11 @@ def engine_body(network: Network, labels: Mapping[str, str]) -> dict[str, Any]:
     pool: dict[str, Any] = {"Subnet": network.subnet, "Gateway": network.gateway}
     if network.ip_range:
         pool["IPRange"] = network.ip_range
+    elif network.is_default:
+        # Containers are given the lowest addresses here, and keep them. The engine gives some by itself, to the
+        # containers of builds: none that a container has, or that the next one gets, which could not be started.
+        *_, highest = IPv4Network(network.subnet).subnets(prefixlen_diff=2)
+        pool["IPRange"] = str(highest)
     if network.aux_addresses:
         pool["AuxiliaryAddresses"] = dict(network.aux_addresses)
     body: dict[str, Any] = {

@@ -20,8 +20,6 @@ class VolumeMount:
     read_only: bool = False
     no_copy: bool = False
     labels: dict[str, str] = field(default_factory=dict)
-    #: A path inside the volume; needs an engine with API 1.45 (an older one would mount the whole volume).
-    subpath: str = ""
     #: "" is the default driver; `size` in bytes is the driver's option of that name, 0 where none was given.
     driver: str = ""
     size: int = 0
@@ -43,11 +41,10 @@ class TmpfsMount:
 
 @dataclass(frozen=True)
 class PortBinding:
-    """One published port. `host_port` 0 lets the engine choose at start; `host_ip` "" is the node's public address."""
+    """One port published at the node's public address. `host_port` 0 lets the engine choose at start."""
 
     container_port: int
     protocol: str
-    host_ip: str = ""
     host_port: int = 0
     #: Last port of a range that the engine may choose from ("8000-8010"); equal to host_port when there is no range.
     host_port_end: int = 0
@@ -137,4 +134,7 @@ class ContainerSpec:
     #: network as typed -> settings ("" and "default" never occur as keys: they are folded into "bridge")
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     resources: Resources = Resources()
+    #: `HostConfig` fields as typed, where what was decided may be spelled or bounded otherwise: for inspect, by which
+    #: clients see whether a container is still the one that they ask for.
+    written: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -48,7 +48,8 @@ class BuildContext:
             raise
 
     def _read(self, chunks: Iterator[bytes]) -> None:
-        reader = tar.Reader(chunks, max_entries=MAX_ENTRIES)
+        # Links to files that the image will have: an engine unpacks and copies within the context's own root.
+        reader = tar.Reader(chunks, max_entries=MAX_ENTRIES, absolute_links=True)
         self._write(tar.START)
         for entry in reader.entries():
             self._write(tar.header(entry))

@@ -20,6 +20,7 @@ from typing import Any
 from app.errors import InvalidParameter
 from app.stream import tar
 from app.stream.decompress import MAGIC_LENGTH, Budget, Decompressor, detect, plain
+from app.stream.image_json import as_object, loads
 
 MAX_JSON = 4 << 20
 MAX_IMAGES = 1000
@@ -27,6 +28,7 @@ MAX_IMAGES = 1000
 MAX_PATH = 255
 MAX_DEPTH = 8
 _MAX_LINKS = 10
+_MALFORMED = "invalid archive: it has malformed JSON"
 
 MANIFEST = "manifest.json"
 #: Other descriptions of the same content. Without them every engine goes by the manifest.
@@ -141,8 +143,8 @@ class ImageArchive:
 
     def _read_config(self, name: str, data: bytes) -> None:
         try:
-            config = _object(_strict(data), "rootfs", "os")
-            root = _object(config.get("rootfs"), "diff_ids")
+            config = as_object(loads(data, _MALFORMED), _MALFORMED, "rootfs", "os")
+            root = as_object(config.get("rootfs"), _MALFORMED, "diff_ids")
             diff_ids = root.get("diff_ids")
         except InvalidParameter:
             return  # Not a configuration; if the manifest says it is one, it is refused then.
@@ -159,11 +161,11 @@ class ImageArchive:
     def _check(self) -> None:
         if self._manifest is None:
             raise InvalidParameter(f"invalid archive: it has no {MANIFEST}")
-        listed = _strict(self._manifest)
+        listed = loads(self._manifest, _MALFORMED)
         if not isinstance(listed, list) or not 0 < len(listed) <= MAX_IMAGES:
             raise InvalidParameter(f"invalid archive: {MANIFEST} is not a list of images")
         for item in listed:
-            image = _object(item, "Config", "RepoTags", "Layers")
+            image = as_object(item, _MALFORMED, "Config", "RepoTags", "Layers")
             config_name = _text(image.get("Config"))
             layers = [_text(layer) for layer in _list(image.get("Layers"))]
             names = tuple(_text(name) for name in _list(image.get("RepoTags")))
@@ -226,42 +228,13 @@ class _Hasher:
         return self._hash.hexdigest() if self._readable else None
 
 
-def _strict(data: bytes) -> Any:
-    """JSON as an engine reads it too: no key twice, neither in another case at the levels that we look at."""
-    try:
-        return json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidParameter("invalid archive: it has malformed JSON") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _object(value: Any, *keys: str) -> dict[str, Any]:
-    """`value` as an object that spells `keys`, which we read, as we do: Go would take them in any case."""
-    if not isinstance(value, dict):
-        raise InvalidParameter("invalid archive: it has malformed JSON")
-    spelling = {key.casefold(): key for key in keys}
-    if any(spelling.get(key.casefold(), key) != key for key in value):
-        raise InvalidParameter("invalid archive: it has malformed JSON")
-    return value
-
-
 def _list(value: Any) -> list[Any]:
     if value is not None and not isinstance(value, list):
-        raise InvalidParameter("invalid archive: it has malformed JSON")
+        raise InvalidParameter(_MALFORMED)
     return value or []
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidParameter("invalid archive: it has malformed JSON")
+        raise InvalidParameter(_MALFORMED)
     return value

@@ -1,18 +1,14 @@
-"""What a registry says an image is: manifests, indexes and configurations, read as an engine reads them.
-
-An engine reads the same bytes with a JSON decoder that takes keys in any case and lets the last of two win. What could
-mean one thing here and another there is refused.
-"""
+"""What a registry says an image is: manifests, indexes and configurations, read as an engine reads them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidParameter, NotFound
+from app.stream.image_json import as_object, loads
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -68,7 +64,9 @@ class Config:
 
 def manifest(content: bytes) -> Manifest:
     """Raises InvalidParameter."""
-    found = _object(_loads(content), "schemaVersion", "mediaType", "config", "layers", "manifests")
+    found = as_object(
+        loads(content, _MALFORMED), _MALFORMED, "schemaVersion", "mediaType", "config", "layers", "manifests"
+    )
     if found.get("schemaVersion") != 2 or "manifests" in found:
         raise InvalidParameter(_MALFORMED)
     layers = [] if found.get("layers") is None else found["layers"]
@@ -88,7 +86,9 @@ def choose(content: bytes, wanted: Platform) -> str:
 
 def entries(content: bytes) -> Sequence[tuple[Platform, str]]:
     """(platform, digest) of the manifests that an index lists. Raises InvalidParameter."""
-    found = _object(_loads(content), "schemaVersion", "mediaType", "manifests", "config", "layers")
+    found = as_object(
+        loads(content, _MALFORMED), _MALFORMED, "schemaVersion", "mediaType", "manifests", "config", "layers"
+    )
     listed = found.get("manifests")
     if found.get("schemaVersion") != 2 or not isinstance(listed, list) or len(listed) > MAX_LAYERS:
         raise InvalidParameter(_MALFORMED)
@@ -96,14 +96,14 @@ def entries(content: bytes) -> Sequence[tuple[Platform, str]]:
     for item in listed:
         blob = _blob(item)
         platform = item.get("platform") or {}
-        told.append((_platform(_object(platform, "os", "architecture", "variant")), blob.digest))
+        told.append((_platform(as_object(platform, _MALFORMED, "os", "architecture", "variant")), blob.digest))
     return told
 
 
 def config(content: bytes) -> Config:
     """Raises InvalidParameter."""
-    found = _object(_loads(content), "rootfs", "os", "architecture", "variant")
-    root = _object(found.get("rootfs") or {}, "type", "diff_ids")
+    found = as_object(loads(content, _MALFORMED), _MALFORMED, "rootfs", "os", "architecture", "variant")
+    root = as_object(found.get("rootfs") or {}, _MALFORMED, "type", "diff_ids")
     diff_ids = root.get("diff_ids") or []
     if not isinstance(diff_ids, list) or not all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in diff_ids):
         raise InvalidParameter("the registry sent a malformed image configuration")
@@ -123,32 +123,10 @@ def _variant(platform: Platform) -> str:
 
 
 def _blob(value: Any) -> Blob:
-    found = _object(value, "mediaType", "digest", "size", "urls", "platform")
+    found = as_object(value, _MALFORMED, "mediaType", "digest", "size", "urls", "platform")
     digest, size = found.get("digest"), found.get("size")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise InvalidParameter(_MALFORMED)
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise InvalidParameter(_MALFORMED)
     return Blob(digest, size)
-
-
-def _loads(content: bytes) -> Any:
-    try:
-        return json.loads(content.decode(), object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        raise InvalidParameter(_MALFORMED) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key")
-    return found
-
-
-def _object(value: Any, *keys: str) -> dict[str, Any]:
-    """`value` as an object that spells the keys which are read as they are spelled here."""
-    spelling = {key.casefold(): key for key in keys}
-    if not isinstance(value, dict) or any(spelling.get(key.casefold(), key) != key for key in value):
-        raise InvalidParameter(_MALFORMED)
-    return value

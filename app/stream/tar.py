@@ -21,6 +21,8 @@ MAX_ENTRIES = 50_000
 
 FILE, FOLDER, SYMLINK, HARDLINK = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 _TYPES = {tarfile.AREGTYPE: FILE, tarfile.CONTTYPE: FILE, FILE: FILE} | {t: t for t in (FOLDER, SYMLINK, HARDLINK)}
+#: Headers that say something of the entry behind them.
+EXTENSIONS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 _TOO_MANY_EXTENSIONS = 8
 
 
@@ -37,13 +39,19 @@ class Entry:
 
 
 class Reader:
-    """Entries of an archive, in order. Raises InvalidParameter for what is malformed or not to be taken."""
+    """Entries of an archive, in order. Raises InvalidParameter for what is malformed or not to be taken.
 
-    def __init__(self, chunks: Iterable[bytes], *, max_entries: int = MAX_ENTRIES) -> None:
+    `absolute_links`: a symlink may have an absolute target, which whoever unpacks it must take from the archive's root.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], *, max_entries: int = MAX_ENTRIES, absolute_links: bool = False
+    ) -> None:
         self._chunks = iter(chunks)
         self._buffer = b""
         self._at = 0
         self._max_entries = max_entries
+        self._absolute_links = absolute_links
         #: Bytes of the current entry's content, and of its padding, that are still to come.
         self._left = 0
         self._padding = 0
@@ -71,17 +79,29 @@ class Reader:
     def _next(self) -> Entry | None:
         for _ in self.content():
             pass
-        self._exactly(self._padding)
-        self._padding = 0
+        if not self._pass_padding():
+            return None
         extended: dict[str, str] = {}
         for _ in range(_TOO_MANY_EXTENSIONS):
             info = self._header(bool(extended))
             if info is None:
                 return None
-            if info.type not in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
+            if info.type not in EXTENSIONS:
                 return self._entry(info, extended)
             extended |= self._extension(info)
         raise InvalidParameter("archive/tar: invalid tar header")
+
+    def _pass_padding(self) -> bool:
+        """False where the archive ends within it, which Go takes for its end.
+
+        The docker command ends a context so where the Dockerfile is not of it (`build -f`).
+        """
+        while self._padding:
+            if not self._fill():
+                self._padding = 0
+                return False
+            self._padding -= len(self._some(self._padding))
+        return True
 
     def _header(self, expected: bool) -> tarfile.TarInfo | None:
         block = self._block()
@@ -92,33 +112,17 @@ class Reader:
         return read_header(block)
 
     def _extension(self, info: tarfile.TarInfo) -> dict[str, str]:
-        """What an extended header says of the entry behind it."""
         if info.size > MAX_EXTENSION:
             raise InvalidParameter("the archive has an extended header that is too long")
         data = self._exactly(info.size)
         self._exactly(-info.size % BLOCK)
-        if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
-            key = "path" if info.type == tarfile.GNUTYPE_LONGNAME else "linkpath"
-            return {key: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-        records = _records(data)
-        if any(key.startswith("GNU.sparse") for key in records):
-            raise InvalidParameter("sparse files are not supported in archives")
-        told = {key: value for key, value in records.items() if key in ("path", "linkpath", "size")}
-        if told and info.type == tarfile.XGLTYPE:
-            raise InvalidParameter("archive/tar: invalid tar header")
-        return told
+        return read_extension(info.type, data)
 
     def _entry(self, info: tarfile.TarInfo, extended: dict[str, str]) -> Entry:
         kind = _TYPES.get(info.type)
         if kind is None:
             raise InvalidParameter(f"the archive has an entry of a type that is not supported: {info.type!r}")
-        size = info.size
-        if "size" in extended:
-            if not (extended["size"].isascii() and extended["size"].isdigit() and len(extended["size"]) < 20):
-                raise InvalidParameter("archive/tar: invalid tar header")
-            size = int(extended["size"])
-        if kind != FILE:
-            size = 0
+        size = int(extended.get("size", info.size)) if kind == FILE else 0
         self._left, self._padding = size, -size % BLOCK
         name = inside(extended.get("path", info.name))
         target = extended.get("linkpath", info.linkname)
@@ -126,7 +130,8 @@ class Reader:
             target = inside(target)
         elif kind == SYMLINK:
             _check(target)
-            inside(posixpath.join(posixpath.dirname(name), target), climbing=True)
+            if not (self._absolute_links and target.startswith("/")):
+                inside(posixpath.join(posixpath.dirname(name), target), climbing=True)
         return Entry(name, kind, size, info.mode & 0o7777, max(0, int(info.mtime)), target)
 
     # -- bytes ---------------------------------------------------------------------------------------------------
@@ -167,6 +172,37 @@ def read_header(block: bytes) -> tarfile.TarInfo:
     if info.size < 0:
         raise InvalidParameter("archive/tar: invalid tar header")
     return info
+
+
+def read_extension(kind: bytes, data: bytes) -> dict[str, str]:
+    """What the content of an extended header says of the entry behind it: `path`, `linkpath` and `size`, a number.
+
+    Raises InvalidParameter, also for what says nothing: an engine would then go by the entry's own header.
+    """
+    if kind in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+        name = data.partition(b"\0")[0]
+        if not name:
+            raise InvalidParameter("archive/tar: invalid tar header")
+        which = "path" if kind == tarfile.GNUTYPE_LONGNAME else "linkpath"
+        return {which: name.decode("utf-8", "surrogateescape")}
+    told: dict[str, str] = {}
+    # The records of a pax header: "<length> <key>=<value>\n".
+    while data:
+        digits, space, _ = data[:20].partition(b" ")
+        length = int(digits) if space and digits.isdigit() else 0
+        record = data[len(digits) + 1 : length]
+        key, equals, value = record[:-1].partition(b"=")
+        if not 0 < length <= len(data) or not record.endswith(b"\n") or not equals:
+            raise InvalidParameter("archive/tar: invalid tar header")
+        if key.startswith(b"GNU.sparse"):
+            raise InvalidParameter("sparse files are not supported in archives")
+        if key in (b"path", b"linkpath", b"size"):
+            is_number = value.isdigit() and len(value) < 20
+            if kind == tarfile.XGLTYPE or not value or b"\0" in value or (key == b"size" and not is_number):
+                raise InvalidParameter("archive/tar: invalid tar header")
+            told[key.decode()] = value.decode("utf-8", "surrogateescape")
+        data = data[length:]
+    return told
 
 
 def header(entry: Entry) -> bytes:
@@ -213,22 +249,3 @@ def inside(name: str, *, climbing: bool = False) -> str:
 def _check(name: str) -> None:
     if not name or len(name) > MAX_NAME or "\0" in name:
         raise InvalidParameter("the archive has an entry whose name is empty or too long")
-
-
-def _records(data: bytes) -> dict[str, str]:
-    """The records of a pax header: "<length> <key>=<value>\\n"."""
-    records: dict[str, str] = {}
-    while data:
-        digits, space, _ = data[:20].partition(b" ")
-        if not space or not digits.isdigit():
-            break
-        length = int(digits)
-        record = data[len(digits) + 1 : length]
-        key, equals, value = record[:-1].partition(b"=")
-        if length > len(data) or not record.endswith(b"\n") or not equals:
-            break
-        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
-        data = data[length:]
-    if data.strip(b"\0"):
-        raise InvalidParameter("archive/tar: invalid tar header")
-    return records

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 
 from app.errors import InvalidParameter, TooLarge
 from app.stream.decompress import Budget, plain
-from app.stream.tar import BLOCK, END, MAX_EXTENSION, MAX_NAME, read_header
+from app.stream.tar import BLOCK, END, EXTENSIONS, MAX_EXTENSION, MAX_NAME, read_extension, read_header
 
 #: Pieces smaller than this are put together.
 JOINED = 64 * 1024
 MAX_ENTRIES = 500_000
 
-_EXTENSIONS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 _WITH_CONTENT = frozenset([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE])
 _WITHOUT = frozenset([tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 _DEVICES = frozenset([tarfile.CHRTYPE, tarfile.BLKTYPE])
@@ -54,11 +53,11 @@ class _Check:
         while (block := self._header()) is not None:
             info = read_header(block)
             yield block
-            if info.type in _EXTENSIONS:
+            if info.type in EXTENSIONS:
                 if info.size > MAX_EXTENSION:
                     raise InvalidParameter("the archive has an extended header that is too long")
                 data = self._exactly(info.size + -info.size % BLOCK)
-                told |= _extension(info, data[: info.size])
+                told |= read_extension(info.type, data[: info.size])
                 yield data
                 continue
             entries += 1
@@ -66,7 +65,8 @@ class _Check:
                 raise TooLarge(f"the archive has more than {MAX_ENTRIES} entries")
             size = self._check(info, told)
             told = {}
-            yield from self._content(size + -size % BLOCK)
+            yield from self._content(size)
+            yield self._padding(-size % BLOCK)
         yield END
         for _ in self._chunks:
             pass  # Whoever sends the archive wants to get rid of all of it.
@@ -85,10 +85,7 @@ class _Check:
             raise InvalidParameter(f"the archive has a path that is not inside of it: {name[:200]!r}")
         if info.type in _WITHOUT:
             return 0
-        size = told.get("size", "")
-        if size and not (size.isascii() and size.isdigit() and len(size) < 20):
-            raise InvalidParameter("archive/tar: invalid tar header")
-        return int(size) if size else info.size
+        return int(told.get("size", info.size))
 
     def _header(self) -> bytes | None:
         """The next block; None at the end, which need not be marked."""
@@ -105,6 +102,15 @@ class _Check:
             self._buffer = self._buffer[len(piece) :]
             left -= len(piece)
             yield piece  # type: ignore[misc]
+
+    def _padding(self, size: int) -> bytes:
+        """Whole, also where the archive ends within it, which Go takes for its end."""
+        left = size
+        while left and self._fill():
+            taken = min(left, len(self._buffer))
+            self._buffer = self._buffer[taken:]
+            left -= taken
+        return bytes(size)
 
     def _exactly(self, size: int) -> bytes:
         data = b""
@@ -123,26 +129,3 @@ class _Check:
                 return False
             self._buffer = memoryview(chunk)
         return True
-
-
-def _extension(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
-    """What an extended header says of the entry behind it, of what matters here."""
-    if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
-        which = "path" if info.type == tarfile.GNUTYPE_LONGNAME else "linkpath"
-        return {which: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-    told: dict[str, str] = {}
-    while data:
-        digits, space, _ = data[:20].partition(b" ")
-        length = int(digits) if space and digits.isdigit() else 0
-        record = data[len(digits) + 1 : length]
-        key, equals, value = record[:-1].partition(b"=")
-        if not 0 < length <= len(data) or not record.endswith(b"\n") or not equals:
-            raise InvalidParameter("archive/tar: invalid tar header")
-        if key.startswith(b"GNU.sparse"):
-            raise InvalidParameter("sparse files are not supported in archives")
-        if key in (b"path", b"linkpath", b"size"):
-            if info.type == tarfile.XGLTYPE:
-                raise InvalidParameter("archive/tar: invalid tar header")
-            told[key.decode()] = value.decode("utf-8", "surrogateescape")
-        data = data[length:]
-    return told

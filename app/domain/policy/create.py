@@ -53,6 +53,7 @@ def decide_create(body: Any, *, name: str | None, platform: str, rules: Rules) -
         links=tuple(draft.links),
         endpoints=draft.endpoints,
         resources=Resources(**draft.resources),
+        written=draft.written,
         warnings=tuple(draft.warnings),
     )
 

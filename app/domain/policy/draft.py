@@ -38,6 +38,8 @@ class Draft:
     mac: str = ""
     #: The endpoint that is being decided, as arguments of `Endpoint`.
     endpoint: dict[str, Any] = field(default_factory=dict)
+    #: `HostConfig` fields in the tenant's own spelling, of which the others hold what was made.
+    written: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, line: str) -> None:
@@ -82,6 +84,17 @@ def host(reader: Reader) -> Decision:
 
     def decide(draft: Draft, path: str, value: Any) -> None:
         draft.host[field_name(path)] = reader(path, value)
+
+    return decide
+
+
+def host_as_written(reader: Reader) -> Decision:
+    """As `host`; inspect shows the tenant's own spelling."""
+
+    def decide(draft: Draft, path: str, value: Any) -> None:
+        draft.host[field_name(path)] = reader(path, value)
+        if value:
+            draft.written[field_name(path)] = value
 
     return decide
 

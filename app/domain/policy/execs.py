@@ -42,24 +42,27 @@ class ExecSpec:
     attach_stdin: bool = False
     attach_stdout: bool = False
     attach_stderr: bool = False
-    detach: bool = False
     detach_keys: str = ""
     #: (height, width), or None where the client did not say.
     console_size: tuple[int, int] | None = None
-    warnings: tuple[str, ...] = ()
 
 
 def decide_exec(body: Any) -> ExecSpec:
-    """What process the request asks for. Raises InvalidParameter, Forbidden."""
-    warnings: list[str] = []
-    fields = EXEC.read("", body if body is not None else {}, warnings)
+    """What process the request asks for. Raises InvalidParameter, Forbidden.
+
+    Other fields are ignored, as engines do: the answer has no place for a warning, and clients send fields of their own
+    (docker-java a `containerId`).
+    """
+    fields = EXEC.read("", body if body is not None else {}, [])
     if boolean("Privileged", fields.get("Privileged", False)):
         forbid("privileged exec", "Privileged")
     cmd = words("Cmd", array("Cmd", fields.get("Cmd", []), 4096))
     if not cmd:
         wrong("No exec command specified")
     size = console_size("ConsoleSize", fields.get("ConsoleSize", []))
+    # Of the right type, and without effect: `Detach` counts at the start.
     text("Container", fields.get("Container", ""))
+    boolean("Detach", fields.get("Detach", False))
     keys = text("DetachKeys", fields.get("DetachKeys", ""))
     detach_keys.parse(keys)
     return ExecSpec(
@@ -71,10 +74,8 @@ def decide_exec(body: Any) -> ExecSpec:
         attach_stdin=boolean("AttachStdin", fields.get("AttachStdin", False)),
         attach_stdout=boolean("AttachStdout", fields.get("AttachStdout", False)),
         attach_stderr=boolean("AttachStderr", fields.get("AttachStderr", False)),
-        detach=boolean("Detach", fields.get("Detach", False)),
         detach_keys=keys,
         console_size=(size[0], size[1]) if any(size) else None,
-        warnings=tuple(warnings),
     )
 
 
@@ -92,7 +93,10 @@ class ExecStart:
 
 
 def decide_exec_start(body: Any) -> ExecStart:
-    """How a created exec is to be started. Raises InvalidParameter."""
+    """How a created exec is to be started; other fields are ignored (dockerode sends `hijack` and `stdin`).
+
+    Raises InvalidParameter.
+    """
     fields = EXEC_START.read("", body if body is not None else {}, [])
     size = console_size("ConsoleSize", fields.get("ConsoleSize", []))
     return ExecStart(

@@ -34,15 +34,17 @@ def log_config(draft: Draft, path: str, value: Any) -> None:
     known = OPTIONS[driver]
     if not known and given:
         wrong(f"log driver: {driver} does not support options")
-    options = {}
+    options: dict[str, str] = {}
+    written: dict[str, str] = {}
     for key, item in given.items():
         where = f"{path}.Config[{shown(key, 64)}]"
-        option = line(1024)(where, item)
+        option = written[key] = line(1024)(where, item)
         if key not in known:
             wrong(f"unknown log opt '{shown(key, 64)}' for {driver} log driver")
         options[key] = known[key](draft, where, option)
     _settle(draft, driver, options)
     draft.host["LogConfig"] = {"Type": driver, "Config": options}
+    draft.written["LogConfig"] = {"Type": driver, "Config": {**options, **written}}
 
 
 def _settle(draft: Draft, driver: str, options: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from app.domain.names import check_volume_name
@@ -71,10 +72,24 @@ def clean_target(path: str, value: str, complaint: str) -> str:
         wrong(f"{complaint}a mount path has at most {MOST_TARGET_BYTES} bytes")
     if target == "/":
         wrong(f"{complaint}invalid specification: destination can't be '/'")
-    for kernel in _KERNEL_PATHS:
+    _check_place(path, target, _KERNEL_PATHS)
+    return target
+
+
+def _check_place(path: str, target: str, kernel_paths: tuple[str, ...]) -> None:
+    for kernel in kernel_paths:
         if (target == kernel or target.startswith(kernel + "/")) and not (target + "/").startswith("/dev/shm/"):  # noqa: S108
             forbid(f"a mount at {shown(target)}", path)
-    return target
+
+
+def check_image_volumes(targets: Iterable[str]) -> None:
+    """An image's own `Volumes`. Raises Forbidden.
+
+    /dev with an image's files in it takes the masks off /proc. What images for systemd have at /sys/fs/cgroup does no
+    harm.
+    """
+    for target in targets:
+        _check_place("the image's Volumes", posixpath.normpath(f"/{target.lstrip('/')}"), ("/proc", "/dev"))
 
 
 def binds(draft: Draft, path: str, value: Any) -> None:
@@ -173,24 +188,19 @@ def _mount(draft: Draft, path: str, value: Any) -> None:
         check_volume_name(source, complaint, short=True)
     elif read_only:
         wrong(f"{complaint}must not set ReadOnly mode when using anonymous volumes")
-    options = _volume_options(draft, f"{path}.VolumeOptions", fields.get("VolumeOptions", {}), complaint)
-    if options.get("subpath") and not source:
-        wrong(f"{complaint}must not set Subpath when using anonymous volumes")
+    options = _volume_options(draft, f"{path}.VolumeOptions", fields.get("VolumeOptions", {}))
     draft.volumes.append(VolumeMount(target=target, name=source or None, read_only=read_only, **options))
 
 
-def _volume_options(draft: Draft, path: str, value: Any, complaint: str) -> dict[str, Any]:
+def _volume_options(draft: Draft, path: str, value: Any) -> dict[str, Any]:
     fields = _VOLUME_OPTIONS.read(path, value, draft.warnings)
-    subpath = line(4096)(f"{path}.Subpath", fields.get("Subpath", ""))
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-        wrong(f"{complaint}subpath must be a relative path within the volume")
-    if subpath and not draft.rules.volume_subpaths:
-        wrong(f"{complaint}Subpath needs an engine with API 1.45")
+    if text(f"{path}.Subpath", fields.get("Subpath", "")):
+        # Engines are spoken to at 1.44 at most: they would ignore it and mount the whole volume.
+        wrong(f"{path}.Subpath needs an engine with API 1.45")
     driver, volume_size = _driver_config(draft, f"{path}.DriverConfig", fields.get("DriverConfig", {}))
     return {
         "no_copy": boolean(f"{path}.NoCopy", fields.get("NoCopy", False)),
         "labels": labels.read(draft, f"{path}.Labels", fields.get("Labels", {})),
-        "subpath": subpath,
         "driver": driver,
         "size": volume_size,
     }
@@ -217,7 +227,7 @@ def check_driver(draft: Draft, path: str, driver: str) -> str:
 
 def volume_driver(draft: Draft, path: str, value: Any) -> None:
     """`VolumeDriver`, the driver of the volumes that `Binds` and `Volumes` make."""
-    draft.volume_driver = check_driver(draft, path, text(path, value))
+    draft.volume_driver = draft.written["VolumeDriver"] = check_driver(draft, path, text(path, value))
 
 
 def volumes(draft: Draft, path: str, value: Any) -> None:
@@ -244,10 +254,12 @@ def volumes_from(draft: Draft, path: str, value: Any) -> None:
 
 def tmpfs(draft: Draft, path: str, value: Any) -> None:
     """`Tmpfs`: path -> mount options as `mount -o` has them."""
+    written: dict[str, str] = {}
     for key, item in mapping(path, value, draft.rules.max_mounts).items():
         target = clean_target(path, key, "")
-        options = line(1024)(f"{path}[{shown(key, 64)}]", item if item is not None else "")
+        options = written[key] = line(1024)(f"{path}[{shown(key, 64)}]", item if item is not None else "")
         _add_tmpfs(draft, path, target, [tuple(o.split("=", 1)) for o in options.split(",") if o], origin="Tmpfs")
+    draft.written["Tmpfs"] = written
 
 
 def _tmpfs_mount(draft: Draft, path: str, value: Any, target: str, read_only: bool) -> None:

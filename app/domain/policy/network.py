@@ -28,7 +28,7 @@ from app.domain.spec import Endpoint, Namespace, PortBinding
 DEFAULT_NETWORK = "bridge"
 DEFAULT_NETWORK_NAMES = frozenset({"", "default", DEFAULT_NETWORK})
 
-_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (what a client writes, not what we listen on)
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  (what a client writes, not what we listen on)
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:([:-])[0-9a-fA-F]{2})(?:\1[0-9a-fA-F]{2}){4}")
 _ALIAS = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,252}")
 _HOST_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,252}")
@@ -42,6 +42,7 @@ def network_mode(draft: Draft, path: str, value: Any) -> None:
     mode = line(300)(path, value)
     if mode in DEFAULT_NETWORK_NAMES:
         draft.network = Namespace()
+        draft.written["NetworkMode"] = mode or "default"
     elif mode == "none":
         draft.network = Namespace("none")
     elif mode == "host":
@@ -62,6 +63,7 @@ def container_reference(mode: str, complaint: str = "") -> str:
 
 def published_ports(draft: Draft, path: str, value: Any) -> None:
     """`{"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}`; a port without bindings is exposed only."""
+    written: dict[str, list[dict[str, str]]] = {}
     for key, bindings in mapping(path, value, draft.rules.max_exposed_ports).items():
         where = f"{path}[{shown(key, 64)}]"
         number, protocol = ports.split_protocol(key)
@@ -70,34 +72,33 @@ def published_ports(draft: Draft, path: str, value: Any) -> None:
             wrong(f'invalid port specification: "{shown(number, 64)}"')
         draft.exposed[f"{port}/{protocol}"] = {}
         for item in array(where, bindings if bindings is not None else [], draft.rules.max_published_ports):
-            binding = _binding(draft, where, item, port, protocol)
+            binding, as_typed = _binding(draft, where, item, port, protocol)
+            written.setdefault(f"{port}/{protocol}", []).append(as_typed)
             # Clients publish on 0.0.0.0 and on [::] by two bindings, which are one on a node's public address.
             if binding.host_port == 0 or binding not in draft.ports:
                 draft.ports.append(binding)
     if len(draft.ports) > draft.rules.max_published_ports:
         wrong(f"invalid {path}: more than {draft.rules.max_published_ports} published ports")
+    draft.written["PortBindings"] = written
 
 
-def _binding(draft: Draft, path: str, value: Any, port: int, protocol: str) -> PortBinding:
+def _binding(draft: Draft, path: str, value: Any, port: int, protocol: str) -> tuple[PortBinding, dict[str, str]]:
+    """What is published, and how it was written."""
     fields = _BINDING.read(path, value, draft.warnings)
-    host_ip = _host_ip(draft, f"{path}.HostIp", text(f"{path}.HostIp", fields.get("HostIp", "")))
+    host_ip = text(f"{path}.HostIp", fields.get("HostIp", ""))
+    _check_host_ip(f"{path}.HostIp", host_ip)
     host_port = text(f"{path}.HostPort", fields.get("HostPort", ""))
     first, last = (0, 0) if host_port in ("", "0") else ports.parse_range(host_port)
     for reserved in draft.rules.reserved_ports:
         if first <= reserved <= last:
             forbid(f"port {reserved}, which the node itself uses", f"{path}.HostPort")
-    return PortBinding(port, protocol, host_ip, first, last)
+    return PortBinding(port, protocol, first, last), {"HostIp": host_ip, "HostPort": host_port}
 
 
-def _host_ip(draft: Draft, path: str, value: str) -> str:
-    if value in _ANY_ADDRESS:
-        return ""
-    address = str(_address(path, value))
-    if address in _ANY_ADDRESS:
-        return ""
-    if address not in draft.rules.public_addresses:
+def _check_host_ip(path: str, value: str) -> None:
+    """Any address: it means the node's public one."""
+    if value and (address := str(_address(path, value))) not in _ANY_ADDRESS:
         forbid(f"publishing on the address {address}", path)
-    return address
 
 
 def _address(path: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

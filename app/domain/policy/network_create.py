@@ -198,18 +198,17 @@ class Connect:
 
     container: str
     endpoint: Endpoint
-    warnings: tuple[str, ...] = ()
 
 
 def decide_connect(body: Any, rules: Rules) -> Connect:
-    """Raises InvalidParameter, Forbidden."""
+    """Which container is to join, and how. The answer has no place for warnings. Raises InvalidParameter, Forbidden."""
     draft = Draft(rules)
     if body is None:
         wrong("got EOF while reading request body")
     fields = _CONNECT.read("", body, draft.warnings)
     container = _container(fields)
     ENDPOINT.decide(draft, "EndpointConfig", fields.get("EndpointConfig", {}))
-    return Connect(container, Endpoint(**draft.endpoint), tuple(draft.warnings))
+    return Connect(container, Endpoint(**draft.endpoint))
 
 
 def decide_disconnect(body: Any) -> tuple[str, bool]:

@@ -130,16 +130,19 @@ def shm_size(draft: Draft, path: str, value: Any) -> None:
 def ulimits(draft: Draft, path: str, value: Any) -> None:
     """`Ulimits[]`; -1 is no limit, which becomes the highest that is allowed here."""
     decided: dict[str, dict[str, Any]] = {}
+    written: list[dict[str, Any]] = []
     for index, item in enumerate(array(path, value, 32)):
         where = f"{path}[{index}]"
         fields = _ULIMIT.read(where, item, draft.warnings)
-        name = text(f"{where}.Name", fields.get("Name", "")).lower()
+        spelled = text(f"{where}.Name", fields.get("Name", ""))
+        name = spelled.lower()
         soft = integer(f"{where}.Soft", fields.get("Soft", 0))
         hard = integer(f"{where}.Hard", fields.get("Hard", 0))
         if soft < -1 or hard < -1:
             wrong(f"invalid {where}: a limit is -1 or more")
         if hard != -1 and (soft > hard or soft == -1):
             wrong(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+        written.append({"Name": spelled, "Hard": hard, "Soft": soft})
         if name in decided:
             wrong(f"invalid {path}: ulimit {name} is given more than once")
         if name in _REFUSED_ULIMITS:
@@ -156,6 +159,8 @@ def ulimits(draft: Draft, path: str, value: Any) -> None:
         else:
             wrong(f"invalid ulimit type: {shown(name, 64)}")
     draft.host["Ulimits"] = list(decided.values())
+    if written:
+        draft.written["Ulimits"] = written
 
 
 def _cap_ulimits(draft: Draft) -> None:

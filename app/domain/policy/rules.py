@@ -1,4 +1,4 @@
-"""What the operator of a data center may widen or narrow about the policy; the defaults are for a shared host."""
+"""How far a request may go on a shared host, in figures and names, and what of it the operator sets."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ PRIVATE_NETWORKS = (
     "ff00::/8",
 )
 
+#: Log drivers that keep what they take on the node.
+LOG_DRIVERS = frozenset({"json-file", "local", "none"})
+
 
 @dataclass(frozen=True)
 class Rules:
-    """The operator's part of the policy. Sizes are bytes, times are seconds."""
+    """The bounds of the policy. Sizes are bytes, times are seconds."""
 
-    #: Log drivers that may be named; `syslog`, `gelf` and `fluentd` are the ones an operator may add.
-    allowed_log_drivers: frozenset[str] = frozenset({"json-file", "local", "none"})
+    #: Log drivers that may be named: the operator may add `syslog`, `gelf` and `fluentd`, which dial from the node.
+    allowed_log_drivers: frozenset[str] = LOG_DRIVERS
     #: Hosts (names or addresses) that log drivers may send to although they are in a private network.
     allowed_log_hosts: frozenset[str] = frozenset()
     max_log_size: int = 10 * 1024**2
@@ -46,13 +49,7 @@ class Rules:
     max_log_buffer: int = 4 * 1024**2
     allowed_runtimes: frozenset[str] = frozenset({"runc"})
     allowed_volume_drivers: frozenset[str] = frozenset({"local"})
-    #: True once engines are addressed with API 1.45: an older one ignores a subpath and mounts the whole volume.
-    volume_subpaths: bool = False
-    #: Capabilities, without `CAP_`, beyond the engine's default ones that `CapAdd` may name.
-    extra_capabilities: frozenset[str] = frozenset()
     max_stop_timeout: int = 600
-    #: Addresses of nodes that a published port may name; "", 0.0.0.0 and :: always mean the node's public address.
-    public_addresses: frozenset[str] = frozenset()
     #: Ports of the nodes themselves that no container may publish: ssh, engine, swarm mode and its overlay.
     reserved_ports: frozenset[int] = frozenset({22, 2375, 2376, 2377, 4789, 7946})
     #: Where daemons may not be made to connect to, in CIDR form.

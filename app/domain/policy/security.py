@@ -69,16 +69,21 @@ def _capability(path: str, value: Any) -> str:
 
 
 def cap_add(draft: Draft, path: str, value: Any) -> None:
-    allowed = DEFAULT_CAPABILITIES | draft.rules.extra_capabilities
-    names: list[str] = list_of(_capability, 64)(path, _strings(value))
+    given = _strings(value)
+    names: list[str] = list_of(_capability, 64)(path, given)
     for name in names:
-        if name.removeprefix("CAP_") not in allowed:
+        if name.removeprefix("CAP_") not in DEFAULT_CAPABILITIES:
             forbid(f"the capability {name}", path)
     draft.host["CapAdd"] = names
+    if given:
+        draft.written["CapAdd"] = given
 
 
 def cap_drop(draft: Draft, path: str, value: Any) -> None:
-    draft.host["CapDrop"] = list_of(_capability, 64)(path, _strings(value))
+    given = _strings(value)
+    draft.host["CapDrop"] = list_of(_capability, 64)(path, given)
+    if given:
+        draft.written["CapDrop"] = given
 
 
 def _strings(value: Any) -> Any:
@@ -93,6 +98,8 @@ def security_options(draft: Draft, path: str, value: Any) -> None:
         if option not in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"):
             forbid(f'the security option "{shown(option, 64)}"', path)
     draft.host["SecurityOpt"] = ["no-new-privileges"] if value else []
+    if value:
+        draft.written["SecurityOpt"] = value
 
 
 def sysctls(draft: Draft, path: str, value: Any) -> None:

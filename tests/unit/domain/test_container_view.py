@@ -107,6 +107,14 @@ def test_other_networks_show_their_own() -> None:
     assert view["NetworkSettings"]["IPAddress"] == ""
 
 
+def test_a_hostname_of_its_own_is_a_name_in_the_network() -> None:
+    engine = on_network()
+    engine["Config"] = {**engine["Config"], "Hostname": "shell"}
+    view = inspect(container(), engine, Words(networks={NETWORK.engine_name: ("mine", NETWORK.id)}))
+    shown = view["NetworkSettings"]["Networks"]["mine"]
+    assert shown["DNSNames"] == ["c1", container().short_id, "shell"] and shown["Aliases"] == [container().short_id]
+
+
 def test_an_address_that_a_rename_kept_is_nobodys_choice() -> None:
     words = Words(networks={NETWORK.engine_name: ("mine", NETWORK.id)}, endpoints={NETWORK.engine_name: {}})
     assert inspect(container(), on_network(), words)["NetworkSettings"]["Networks"]["mine"]["IPAMConfig"] == {}

@@ -222,6 +222,6 @@ def test_triggers(text: str, allowed: bool) -> None:
     ],
 )
 def test_no_file_takes_long(text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     dockerfile.parse(text.encode(), {})
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2

@@ -45,9 +45,9 @@ CLI_1_8 = json.loads("""
 LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 
 
-def create(body=None, /, *, name=None, platform="", rules=None, **fields):
+def create(body=None, /, *, name=None, platform="", **fields):
     return decide_create(
-        {"Image": "busybox", **fields} if body is None else body, name=name, platform=platform, rules=rules or Rules()
+        {"Image": "busybox", **fields} if body is None else body, name=name, platform=platform, rules=Rules()
     )
 
 
@@ -184,11 +184,11 @@ def test_ports():
         *("8000/tcp", "8001/tcp", "8002/tcp", "53/udp", "80/tcp", "81/tcp", "82/sctp", "83/tcp", "443/tcp")
     ]
     assert spec.ports == (
-        PortBinding(80, "tcp", "", 8080, 8080),
+        PortBinding(80, "tcp", 8080, 8080),
         PortBinding(81, "tcp"),
         PortBinding(81, "tcp"),
-        PortBinding(82, "sctp", "", 9000, 9010),
-        PortBinding(443, "tcp", "", 443, 443),
+        PortBinding(82, "sctp", 9000, 9010),
+        PortBinding(443, "tcp", 443, 443),
     )
     assert not spec.publish_all
     assert host(PublishAllPorts=True).publish_all

@@ -1,6 +1,6 @@
 import pytest
 
-from app.domain.policy import ExecSpec, decide_exec
+from app.domain.policy import ExecSpec, ExecStart, decide_exec, decide_exec_start
 from app.errors import Forbidden, InvalidParameter
 
 
@@ -31,15 +31,13 @@ def test_the_body_of_a_client():
 
 
 def test_the_rest():
-    spec = decide_exec({"cmd": ["true"], "User": "1:2", "Env": ["A=b"], "WorkingDir": "/tmp", "Detach": True, "Foo": 1})
-    assert spec == ExecSpec(
-        cmd=("true",),
-        user="1:2",
-        env=("A=b",),
-        working_dir="/tmp",
-        detach=True,
-        warnings=("Foo is not known here and was ignored",),
-    )
+    spec = decide_exec({"cmd": ["true"], "User": "1:2", "Env": ["A=b"], "WorkingDir": "/tmp", "Detach": True})
+    assert spec == ExecSpec(cmd=("true",), user="1:2", env=("A=b",), working_dir="/tmp")
+
+
+def test_fields_of_a_clients_own_are_ignored():
+    assert decide_exec({"Cmd": ["true"], "containerId": "web"}) == ExecSpec(cmd=("true",))
+    assert decide_exec_start({"Detach": True, "hijack": True, "stdin": True}) == ExecStart(detach=True)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"Cmd": None}, {"Cmd": []}])

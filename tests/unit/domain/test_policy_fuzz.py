@@ -116,9 +116,7 @@ def check(spec: ContainerSpec) -> None:
     for volume in spec.volumes:
         assert volume.name is None or re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", volume.name)
         assert volume.driver in ("", "local")
-        assert not volume.subpath
     for port in spec.ports:
-        assert port.host_ip == ""
         assert 0 <= port.host_port <= port.host_port_end <= 65535
     assert len(spec.warnings) <= 64
 

@@ -3,7 +3,6 @@
 import pytest
 
 from app.domain.policy import Rules, decide_create
-from app.domain.spec import VolumeMount
 from app.errors import Forbidden, InvalidParameter
 from app.errors import NotImplemented as NotAvailable
 
@@ -108,6 +107,9 @@ SYSTEM_PATHS = [
         ("Sysctls", {"net." + "a" * 1000: "x"}),
         ("LogConfig", {"Type": "journald"}),
         ("LogConfig", {"Type": "syslog", "Config": {"syslog-address": "unixgram:///var/run/docker.sock"}}),
+        ("LogConfig", {"Type": "syslog", "Config": {"syslog-address": "tcp://8.8.8.8:514"}}),
+        ("LogConfig", {"Type": "gelf", "Config": {"gelf-address": "udp://8.8.8.8:12201"}}),
+        ("LogConfig", {"Type": "fluentd"}),
         ("LogConfig", {"Type": "splunk", "Config": {"splunk-capath": "/etc/shadow"}}),
         ("LogConfig", {"Type": "awslogs"}),
         ("LogConfig", {"Type": "gcplogs"}),
@@ -617,31 +619,3 @@ def test_where_logs_may_go():
         "Config": {"syslog-address": "tcp://logs.lan:514", "tag": "web-1"},
     }
     host(SYSLOG, LogConfig={"Type": "fluentd", "Config": {"fluentd-address": "8.8.8.8:24224"}})
-
-
-def test_the_operator_widens_by_rules():
-    rules = Rules(
-        extra_capabilities=frozenset({"IPC_LOCK"}),
-        allowed_runtimes=frozenset({"runc", "runsc"}),
-        public_addresses=frozenset({"203.0.113.5"}),
-        max_stop_timeout=1000,
-        volume_subpaths=True,
-    )
-    spec = create(
-        rules=rules,
-        StopTimeout=1000,
-        HostConfig={
-            "CapAdd": ["CAP_IPC_LOCK", "net_raw"],
-            "Runtime": "runsc",
-            "PortBindings": {"80/tcp": [{"HostIp": "203.0.113.5", "HostPort": "80"}]},
-            "Mounts": [{"Type": "volume", "Source": "vol", "Target": "/x", "VolumeOptions": {"Subpath": "a/b"}}],
-        },
-    )
-    assert spec.host["CapAdd"] == ["CAP_IPC_LOCK", "NET_RAW"]
-    assert spec.host["Runtime"] == "runsc"
-    assert spec.ports[0].host_ip == "203.0.113.5"
-    assert spec.volumes == (VolumeMount("/x", "vol", subpath="a/b"),)
-    with pytest.raises(InvalidParameter, match="relative path"):
-        host(
-            rules, Mounts=[{"Type": "volume", "Source": "v", "Target": "/x", "VolumeOptions": {"Subpath": "a/../../b"}}]
-        )

@@ -70,6 +70,16 @@ def test_compressed_twice() -> None:
         BuildContext([data], "Dockerfile")
 
 
+@pytest.mark.parametrize("left", [0, 1, 500])
+def test_the_end_may_lie_in_the_padding(left: int) -> None:
+    """As the docker command ends it, where the Dockerfile is not of the context."""
+    data = archive({"Dockerfile": b"FROM x\n", ".dockerignore": b"12345"})[: 3 * 512 + 5 + left]
+    with contextlib.closing(BuildContext([data], "Dockerfile")) as context:
+        assert unpacked(context, b"FROM y\n")[".dockerignore"] == b"12345"
+    with pytest.raises(InvalidParameter, match="unexpected EOF"):
+        BuildContext([data[: 3 * 512 + 4]], "Dockerfile")
+
+
 def test_the_last_one_of_a_name_counts() -> None:
     data = archive({"Dockerfile": b"one"})[:1024] + archive({"./Dockerfile": b"two"})
     with contextlib.closing(BuildContext([data], "Dockerfile")) as context:
@@ -91,11 +101,28 @@ def test_none() -> None:
     assert refused.value.message == "Cannot locate specified Dockerfile: sub/Dockerfile"
 
 
+def symlink(name: str, target: str) -> tarfile.TarInfo:
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname = tarfile.SYMTYPE, target
+    return link
+
+
+def test_links_to_what_the_image_has() -> None:
+    """As in every virtual environment of Python."""
+    links = [symlink("bin/python3", "/usr/bin/python3"), symlink("bin/python", "python3"), symlink("up", "bin/../x")]
+    context = BuildContext([archive({"Dockerfile": b"FROM x"}, extra=links)], "Dockerfile")
+    with contextlib.closing(context), tarfile.open(fileobj=context.finish(b"FROM y")[0]) as tar:
+        found = {member.name: member.linkname for member in tar if member.issym()}
+    assert found == {link.name: link.linkname for link in links}
+    with pytest.raises(InvalidParameter, match="not inside"):
+        BuildContext([archive({}, extra=[symlink("up", "../../outside")])], "Dockerfile")
+
+
 def test_no_file() -> None:
-    link = tarfile.TarInfo("Dockerfile")
-    link.type, link.linkname = tarfile.SYMTYPE, "other"
     with pytest.raises(InvalidParameter):
-        BuildContext([archive({}, extra=[link])], "Dockerfile")
+        BuildContext([archive({}, extra=[symlink("Dockerfile", "other")])], "Dockerfile")
+    with pytest.raises(InvalidParameter):
+        BuildContext([archive({"Dockerfile": b"FROM x"}, extra=[symlink("Dockerfile", "/other")])], "Dockerfile")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_manifest() -> None:
         json.dumps(GOOD | {"layers": {}}),
         json.dumps(GOOD | {"layers": [{"digest": B, "size": 7}] * 1001}),
         json.dumps(GOOD | {"config": None}),
+        json.dumps(GOOD | {"annotations": float("nan")}),
     ],
 )
 def test_bad_manifests(text: str) -> None:

@@ -40,6 +40,15 @@ def through(data: bytes, size: int = 4096) -> bytes:
     return b"".join(checked(pieces(data, size)))
 
 
+def extended(kind: bytes, record: bytes = b"", behind: bytes = b"") -> bytes:
+    """An extended header with a pax record of less than 95 bytes and what is behind it, or with nothing."""
+    size = len(record) + (3 if len(record) < 7 else 4)
+    content = b"%d %s\n%s" % (size, record, behind) if record else b""
+    info, _ = member("extension", content, type=kind)
+    return info.tobuf() + content + bytes(-len(content) % 512)
+
+
+HARD_LINK_OUT = member("x", type=tarfile.LNKTYPE, linkname="../../etc/shadow")
 HONEST = archive(
     member("dir", type=tarfile.DIRTYPE, mode=0o755, uid=7, gid=8),
     member("dir/file", b"x" * 70_000, mode=0o4755, uid=1000, gid=1001, mtime=5, uname="me"),
@@ -65,6 +74,14 @@ def test_gnu_names_and_compression() -> None:
     )
     with tarfile.open(fileobj=io.BytesIO(through(gzip.compress(data)))) as tar:
         assert [(len(m.name), len(m.linkname)) for m in tar] == [(300, 0), (1, 300)]
+
+
+@pytest.mark.parametrize("left", [0, 1, 500])
+def test_the_end_may_lie_in_the_padding(left: int) -> None:
+    whole = archive(member("a", b"12345"))
+    assert through(whole[: 512 + 5 + left]) == whole[:1024] + tar_check.END
+    with pytest.raises(InvalidParameter, match="unexpected EOF"):
+        through(whole[: 512 + 4])
 
 
 def test_an_empty_body_is_an_empty_archive() -> None:
@@ -94,6 +111,15 @@ def test_what_is_behind_the_end_is_taken_and_dropped() -> None:
         (archive(member("x", b"y", pax_headers={"GNU.sparse.major": "1"})), "sparse"),
         (archive(member("x", b"y", pax_headers={"SCHILY.xattr.a": "b" * 70_000})), "too long"),
         (archive(member("n" * 5000, b"y")), "too long"),
+        # An engine goes by the entry's own header where its extension says nothing, or reads a name to its first NUL.
+        (extended(b"x", b"path=") + archive(member("../x", b"y")), "invalid tar header"),
+        (extended(b"x", b"linkpath=") + archive(HARD_LINK_OUT), "invalid tar header"),
+        (extended(b"x", b"path=..\0/x") + archive(member("x", b"y")), "invalid tar header"),
+        (extended(b"x", b"size=") + archive(member("x", b"y")), "invalid tar header"),
+        (extended(b"x", b"size=-1") + archive(member("x", b"y")), "invalid tar header"),
+        (extended(b"x", b"path=y", b"\0") + archive(member("x", b"y")), "invalid tar header"),
+        (extended(b"g", b"path=y") + archive(member("x", b"y")), "invalid tar header"),
+        (extended(b"L") + archive(member("../x", b"y")), "invalid tar header"),
         (HONEST[:1000], "unexpected EOF"),
         (HONEST[:-9000], "unexpected EOF"),
         (b"garbage", "unexpected EOF"),

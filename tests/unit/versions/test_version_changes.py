@@ -227,6 +227,6 @@ def test_a_list_of_a_thousand_is_quick_at_the_oldest_version():
 
 
 def _seconds(containers):
-    start = time.perf_counter()
+    start = time.thread_time()
     downgrade_response(MINIMUM, "containers.list", containers)
-    return time.perf_counter() - start
+    return time.thread_time() - start
