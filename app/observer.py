@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -29,7 +28,7 @@ from app.metrics.exporter import Exporter
 from app.services.figures import Figures
 from app.services.node_events import NodeEvents, engine_clock, verb
 from app.services.process import BEAT_SECONDS
-from app.settings import WRONG_SETTINGS, ProcessSettings, Settings
+from app.settings import ProcessSettings, Settings, or_exit
 from app.store import nodes, retention
 
 log = structlog.get_logger()
@@ -178,6 +177,8 @@ class Observer:
         self._core = core
         self._followers: dict[UUID, NodeFollower] = {}
         self._stopping = threading.Event()
+        #: Held while nodes are taken.
+        self._leasing = threading.Lock()
 
     def stop(self, *_: object) -> None:
         self._stopping.set()
@@ -198,10 +199,11 @@ class Observer:
             except Exception:
                 log.exception("the observer's round failed")
             self._stopping.wait(BEAT_SECONDS)
-        # It must not take them again.
         beat.join(BEAT_SECONDS)
-        for follower in self._followers.values():
-            follower.stop()
+        # Who is still at it has taken them by then, and takes none again.
+        with self._leasing:
+            for follower in self._followers.values():
+                follower.stop()
         with contextlib.suppress(Error), self._core.store.autocommit() as tx:
             nodes.end_leases(tx, self._core.process.id)
 
@@ -224,22 +226,22 @@ class Observer:
             self._stopping.wait(BEAT_SECONDS)
 
     def _lease_nodes(self) -> None:
-        with self._core.store.begin() as tx:
-            mine = {n.id for n in nodes.list_all(tx) if nodes.lease(tx, n.id, self._core.process.id, LEASE_SECONDS)}
-        for node_id in set(self._followers) - mine:
-            self._followers.pop(node_id).stop()
-        for node_id in mine:
-            follower = self._followers.get(node_id)
-            if follower is None or not follower.alive:
-                self._followers[node_id] = NodeFollower(self._core, node_id)
+        with self._leasing:
+            if self._stopping.is_set():
+                return
+            with self._core.store.begin() as tx:
+                mine = {n.id for n in nodes.list_all(tx) if nodes.lease(tx, n.id, self._core.process.id, LEASE_SECONDS)}
+            for node_id in set(self._followers) - mine:
+                self._followers.pop(node_id).stop()
+            for node_id in mine:
+                follower = self._followers.get(node_id)
+                if follower is None or not follower.alive:
+                    self._followers[node_id] = NodeFollower(self._core, node_id)
 
 
 def main() -> None:
-    try:
+    with or_exit("sdc-docker-observer"):
         settings, process = Settings.from_environ(), ProcessSettings.from_environ()
-    except ValueError as error:
-        print(f"sdc-docker-observer: {error}", file=sys.stderr)
-        sys.exit(WRONG_SETTINGS)
     logs.configure(settings.log_level)
     metrics.start(process.metrics_folder)
     core = build_core(settings, "observer")

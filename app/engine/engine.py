@@ -91,7 +91,7 @@ class Engine:
     def list_containers(self, labels: Iterable[str], *, size: bool = False) -> list[Json]:
         """All containers, running or not, that carry all `labels` ("key=value")."""
         query = {"all": "1", "size": "1" if size else None, "filters": json.dumps({"label": list(labels)})}
-        return self._client.json("GET", "/containers/json", query=query, timeout=60)
+        return self._client.json("GET", "/containers/json", query=query, timeout=SLOW if size else 60)
 
     def start_container(self, name: str) -> None:
         self._client.json("POST", f"/containers/{name}/start", timeout=SLOW)
@@ -181,8 +181,9 @@ class Engine:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def changes(self, name: str) -> list[Json] | None:
-        return self._client.json("GET", f"/containers/{name}/changes", timeout=SLOW)
+    def changes(self, name: str) -> RawStream:
+        """JSON as a body with a length or in chunks: an array of Path and Kind, or null."""
+        return self._client.raw("GET", f"/containers/{name}/changes", timeout=SLOW)
 
     def export_container(self, name: str) -> RawStream:
         """A tar as a chunked body."""
@@ -200,6 +201,11 @@ class Engine:
     def write_archive(
         self, name: str, path: str, chunks: Iterable[bytes], *, keep_kinds: bool, copy_owner: bool
     ) -> None:
+        """Unpack the tar that `chunks` make into the folder `path`. Raises NotFound where that is not there.
+
+        `keep_kinds`: a folder does not replace what is none, nor the other way round. `copy_owner`: the files get the
+        owner of the container's user.
+        """
         query: dict[str, Any] = {"path": path}
         query["noOverwriteDirNonDir"] = "1" if keep_kinds else None
         query["copyUIDGID"] = "1" if copy_owner else None
@@ -274,6 +280,7 @@ class Engine:
         return self._client.json("GET", f"/images/{image_id}/history", timeout=30)
 
     def search_images(self, term: str, *, limit: int | None, filters: Mapping[str, Any], auth: str) -> list[Json]:
+        """What Docker Hub, or the registry that `term` begins with, finds; `auth` is an X-Registry-Auth value or ""."""
         query = {"term": term, "limit": limit, "filters": json.dumps(filters) if filters else None}
         headers = {"X-Registry-Auth": auth} if auth else {}
         return self._client.json("GET", "/images/search", query=query, headers=headers, timeout=60)

@@ -27,6 +27,10 @@ _OUR_NAMES = re.compile(r"\b[cnv]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4
 _IDS = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 _BRIDGES = re.compile(r"\bbr-[0-9a-f]{12}\b")
 _HOST_PATHS = re.compile(r"/(?:var/lib|run|var/run|tmp|etc)/[^\s:\"']*(?:docker|containerd|overlay2)[^\s:\"']*")
+#: Wherever an engine's data is.
+_DATA_PATHS = re.compile(
+    r"(?<![^\s:\"'(])/[^\s:\"']*/(?:volumes/[^/\s:\"']+/_data|overlay2/|containers/(?:\(object\)|[0-9a-f]{64}))[^\s:\"']*"
+)
 
 
 def from_status(status: int, message: str) -> errors.Error:
@@ -48,4 +52,4 @@ def scrub(message: str, names: Mapping[str, str]) -> str:
     message = _IDS.sub(lambda found: found[0] if found[0] in known else "(object)", message)
     message = _OUR_NAMES.sub("(object)", message)
     message = _BRIDGES.sub("(bridge)", message)
-    return _HOST_PATHS.sub("(path)", message)
+    return _DATA_PATHS.sub("(path)", _HOST_PATHS.sub("(path)", message))

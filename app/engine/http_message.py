@@ -17,10 +17,12 @@ from typing import Any
 import httptools
 
 from app.engine.errors import from_status
-from app.errors import Error
+from app.errors import Error, Internal
 
 #: The most that is read of an error's body.
 MAX_REFUSAL = 65536
+#: The most that is read of an answer that is kept whole.
+MAX_ANSWER = 64 * 1024 * 1024
 
 
 def request(method: str, url: str, body: Any, headers: Mapping[str, str] | None) -> bytes:
@@ -56,12 +58,14 @@ class Answers:
         self._parser = httptools.HttpResponseParser(self)
 
     def next(self) -> Answer:
-        """Raises OSError, EOFError, HttpParserError."""
+        """Raises OSError, EOFError, HttpParserError; Internal where it is too large to be kept."""
         while not self._whole:
             data = self._sock.recv(65536)
             if not data:
                 raise EOFError
             self._parser.feed_data(data)
+            if len(self._body) > MAX_ANSWER:
+                raise Internal("the node's answer is too large")
         return self._whole.popleft()
 
     def on_body(self, data: bytes) -> None:

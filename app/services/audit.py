@@ -141,6 +141,8 @@ class Recorder:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
+        #: Held by the one who writes: at the end of a process both its thread and the exit do.
+        self._writing = threading.RLock()
         #: When each came in, and what.
         self._waiting: deque[tuple[float, Entry]] = deque()
         self._rates: OrderedDict[tuple[str, str, Result], _Rate] = OrderedDict()
@@ -181,20 +183,25 @@ class Recorder:
 
     def write(self) -> int:
         """Write what waits; returns how many rows that were. Raises Unavailable, and keeps them, where it cannot."""
-        written = 0
-        while True:
-            with self._lock:
-                self._add_counts(self._clock())
-                batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
-            if not batch:
-                return written
-            with self._store.begin() as tx:
-                now = self._clock()
-                audit.append(tx, *(entry for _, entry in batch), ages=[max(now - at, 0.0) for at, _ in batch])
-            with self._lock:
-                for _ in batch:
-                    self._waiting.popleft()
-            written += len(batch)
+        with self._writing:
+            written = 0
+            while batch := self._next_batch():
+                with self._store.begin() as tx:
+                    now = self._clock()
+                    audit.append(tx, *(entry for _, entry in batch), ages=[max(now - at, 0.0) for at, _ in batch])
+                self._forget(len(batch))
+                written += len(batch)
+            return written
+
+    def _next_batch(self) -> list[tuple[float, Entry]]:
+        with self._lock:
+            self._add_counts(self._clock())
+            return [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+
+    def _forget(self, count: int) -> None:
+        with self._lock:
+            for _ in range(count):
+                self._waiting.popleft()
 
     def run(self) -> None:
         """Write again and again, for a thread that ends with the process."""
@@ -203,17 +210,16 @@ class Recorder:
             self.write_or_warn()
 
     def write_or_warn(self) -> None:
-        try:
-            self.write()
-        except Error as error:
-            log.warning("the audit cannot be written now", error=error.message, waiting=len(self._waiting))
-        except Exception:
-            # Not to stand in the way of all that comes after it.
-            with self._lock:
+        with self._writing:
+            try:
+                self.write()
+            except Error as error:
+                log.warning("the audit cannot be written now", error=error.message, waiting=len(self._waiting))
+            except Exception:
+                # Not to stand in the way of all that comes after it.
                 lost = min(BATCH, len(self._waiting))
-                for _ in range(lost):
-                    self._waiting.popleft()
-            log.exception("entries of the audit were lost", entries=lost)
+                self._forget(lost)
+                log.exception("entries of the audit were lost", entries=lost)
 
 
 class Audit:
@@ -232,5 +238,9 @@ class Audit:
         refused: bool = False,
         limit: int = 100,
     ) -> list[Recorded]:
+        """The newest `limit` that fit, oldest first; times are by the database's clock.
+
+        `verb` is a whole verb or a noun ("containers" stands for all that was done to containers); "" asks for all.
+        """
         with self._store.autocommit() as tx:
             return audit.select_(tx, account=account, since=since, until=until, verb=verb, refused=refused, limit=limit)

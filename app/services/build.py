@@ -27,6 +27,7 @@ import structlog
 from app.domain import dockerfile, event, image_reference, package
 from app.domain.account import Account
 from app.domain.dockerfile import Dockerfile, Needed
+from app.domain.network import DEFAULT
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.policy import BuildSpec
@@ -37,7 +38,7 @@ from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, InvalidParameter, NotFound
 from app.services.image_content import ImageContent
 from app.services.image_pull import ImagePull
-from app.services.networks import DEFAULT_NAME, Networks
+from app.services.networks import Networks
 from app.store import build_cache, containers, events, images, networks, packages
 from app.store.images import Image
 from app.store.session import Store, Transaction
@@ -57,6 +58,8 @@ Walk = Callable[[Json], Json | None]
 _BUILDS = "sdc.invalid/builds"
 _NOTHING = f"sha256:{'0' * 64}"
 _BLOCK = 256 * 1024
+#: Images that are looked at to learn which ones a build has made.
+MOST_LOOKS = 400
 _PERIOD = 100_000
 
 
@@ -86,6 +89,18 @@ class _Build:
     @property
     def words(self) -> dict[str, str]:
         return {image_id: name for name, image_id in self.ids.items()}
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An image on an engine, and what it was made of there."""
+
+    id: str
+    parent: str
+
+
+#: The image of an id, also a short one; None where the engine does not have it.
+Look = Callable[[str], _Seen | None]
 
 
 class Builds:
@@ -226,8 +241,8 @@ class Builds:
             if node.id != build.node.id:
                 raise InvalidParameter(f"container {wanted.ref} is on another node than the build")
             return f"container:{container.engine_name}"
-        name = wanted.ref if wanted.kind == "network" else DEFAULT_NAME
-        if name == DEFAULT_NAME:
+        name = wanted.ref if wanted.kind == "network" else DEFAULT
+        if name == DEFAULT:
             network = self._networks.default_row(build.account)
         else:
             with self._store.autocommit() as tx:
@@ -252,10 +267,10 @@ class Builds:
                     build_cache.put(tx, build.account.id, build.node.id, leaves)
                 return [] if told.failed else [json_stream.error("the build was broken off")]
             self._content.keep(engine, seen["Id"])
-            operation, build.operation = build.operation, None
             self._content.record(
-                build.account, build.node, seen, operation, lambda tx: self._name(tx, build, seen, leaves)
+                build.account, build.node, seen, build.operation, lambda tx: self._name(tx, build, seen, leaves)
             )
+            build.operation = None
             self._content.unname(engine, [build.name])
         except Error as error:
             return [json_stream.error(reworded(error, build.words).message)]
@@ -279,24 +294,26 @@ class Builds:
         """
         found: list[str] = []
         bases = set(build.ids.values())
+        look = self._looking(engine)
         for candidate in dict.fromkeys(candidates):
-            seen = self._content.find(engine, candidate)
-            if seen is None or seen["Id"] in bases or not self._stands_on(engine, seen, bases):
+            seen = look(candidate)
+            if seen is None or seen.id in bases or not _stands_on(look, seen, bases):
                 continue
-            found.append(seen["Id"])
+            found.append(seen.id)
         with self._store.autocommit() as tx:
             return [image_id for image_id in found if not build_cache.is_others(tx, build.account.id, image_id)]
 
-    def _stands_on(self, engine: Engine, seen: Json, bases: set[str]) -> bool:
-        for _ in range(200):
-            parent = seen.get("Parent") or ""
-            if parent in bases:
-                return True
-            above = self._content.find(engine, parent) if parent else None
-            if above is None:
-                return False
-            seen = above
-        return False
+    def _looking(self, engine: Engine) -> Look:
+        """Looks each image up once, and MOST_LOOKS at all: a `RUN` can name as many as there are."""
+        looked: dict[str, _Seen | None] = {}
+
+        def look(image_id: str) -> _Seen | None:
+            if image_id not in looked and len(looked) < MOST_LOOKS:
+                seen = self._content.find(engine, image_id)
+                looked[image_id] = _Seen(seen["Id"], seen.get("Parent") or "") if seen else None
+            return looked.get(image_id)
+
+        return look
 
     def _give_up(self, build: _Build) -> None:
         """End the operation of a build that brought nothing; nothing where it is ended."""
@@ -357,7 +374,20 @@ class Builds:
             raise Conflict(f"the image {left[0].name} was removed while it was wanted")
         raw = self._begin(build, found, output)
         with contextlib.closing(raw):
-            _copy(raw, to)
+            if not _copy(raw, to):
+                # It may have left before there was anything to be given up.
+                self._give_up(build)
+
+
+def _stands_on(look: Look, seen: _Seen, bases: set[str]) -> bool:
+    for _ in range(200):
+        if seen.parent in bases:
+            return True
+        above = look(seen.parent) if seen.parent else None
+        if above is None:
+            return False
+        seen = above
+    return False
 
 
 def _is_id(name: str, image: Image) -> bool:
@@ -373,19 +403,21 @@ def _say(to: socket.socket, message: Json) -> bool:
     return True
 
 
-def _copy(source: RawStream, to: socket.socket) -> None:
-    """All of the engine's output; ends too when the other side is gone, which ends the engine's build."""
-    if source.leftover:
-        to.sendall(source.leftover)
+def _copy(source: RawStream, to: socket.socket) -> bool:
+    """All of the engine's output. False when the other side has gone, or the node: the build is not to be kept."""
     poll = select.poll()
     poll.register(source.sock, select.POLLIN)
     poll.register(to, 0)
-    with contextlib.suppress(OSError):
+    data = source.leftover
+    try:
         while True:
+            if data:
+                to.sendall(data)
             ready = dict(poll.poll())
             if to.fileno() in ready:
-                return
+                return False
             data = source.sock.recv(_BLOCK)
             if not data:
-                return
-            to.sendall(data)
+                return True
+    except OSError:
+        return False

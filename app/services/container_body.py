@@ -16,12 +16,14 @@ from app.domain.link import Link
 from app.domain.network import Place, endpoint_settings
 from app.domain.node import Node
 from app.domain.package import Package
-from app.domain.spec import ContainerSpec, PortBinding, TmpfsMount, VolumeMount
+from app.domain.spec import ContainerSpec, PortBinding, Resources, TmpfsMount, VolumeMount
 
 Json = dict[str, Any]
 
 #: A tmpfs of `Mounts` whose size is not given would take half of the node's memory.
 TMPFS_SIZE = 64 * 1024 * 1024
+#: In microseconds: the kernel takes no less.
+LEAST_CPU_QUOTA = 1000
 
 _DISCARDED = {
     "BlkioWeight": "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
@@ -186,7 +188,7 @@ def _port_bindings(ports: list[PortBinding]) -> Json:
         host_port = str(port.host_port) if port.host_port else ""
         if port.host_port_end > port.host_port:
             host_port = f"{port.host_port}-{port.host_port_end}"
-        entry = {"HostIp": port.host_ip, "HostPort": host_port}
+        entry = {"HostIp": "", "HostPort": host_port}
         bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(entry)
     return bindings
 
@@ -200,8 +202,8 @@ def _resources(spec: ContainerSpec, resolved: Resolved) -> Json:
         "PidsLimit": wanted.pids_limit or package.pids,
         "CpuShares": wanted.cpu_shares,
     }
-    if wanted.cpu_quota > 0:
-        limits |= {"CpuQuota": wanted.cpu_quota, "CpuPeriod": wanted.cpu_period}
+    if quota := _cpu_quota(wanted, set_size):
+        limits |= {"CpuQuota": quota, "CpuPeriod": wanted.cpu_period}
     else:
         limits["NanoCpus"] = set_size.nano_cpus
     if wanted.memory_reservation:
@@ -215,11 +217,17 @@ def _resources(spec: ContainerSpec, resolved: Resolved) -> Json:
     return limits
 
 
+def _cpu_quota(wanted: Resources, set_size: Size) -> int:
+    """Microseconds per period; 0 is for CPUs in whole. A period alone is of the package's CPUs."""
+    if wanted.cpu_quota > 0 or not wanted.cpu_period:
+        return max(wanted.cpu_quota, 0)
+    quota = set_size.nano_cpus * wanted.cpu_period // 10**9
+    return quota if quota >= LEAST_CPU_QUOTA else 0
+
+
 def _volume_mount(volume: VolumeMount, resolved: Resolved, ours: Mapping[str, str]) -> Json:
     source = resolved.volumes[volume.name] if volume.name is not None else ""
     options: Json = {"NoCopy": volume.no_copy}
-    if volume.subpath:
-        options["Subpath"] = volume.subpath
     if volume.name is None:
         options |= _volume_making(volume)
     elif volume.size:
@@ -283,12 +291,13 @@ def shown(spec: ContainerSpec, resolved: Resolved) -> Json:
     host: Json = {
         "Binds": list(spec.binds) or None,
         "NetworkMode": _shown_namespace(spec, resolved, "network") or "default",
-        "PortBindings": _port_bindings(list(spec.ports)),
+        "PortBindings": {},
         "PublishAllPorts": spec.publish_all,
         "VolumesFrom": [ref if mode == "rw" else f"{ref}:{mode}" for ref, mode in spec.volumes_from] or None,
         "Links": None,
         "PidMode": _shown_namespace(spec, resolved, "pid"),
-        "Tmpfs": {t.target: _tmpfs_options(t) for t in spec.tmpfs if t.origin == "Tmpfs"},
+        "Tmpfs": {},
+        **spec.written,
     }
     ipc = _shown_namespace(spec, resolved, "ipc")
     host["IpcMode"] = ipc or "private"
@@ -322,8 +331,6 @@ def _shown_mount(volume: VolumeMount) -> Json:
     options: Json = {}
     if volume.no_copy:
         options["NoCopy"] = True
-    if volume.subpath:
-        options["Subpath"] = volume.subpath
     options |= _volume_making(volume)
     if options:
         shown_mount["VolumeOptions"] = options

@@ -14,12 +14,12 @@ from app.domain import link, names, package
 from app.domain.account import Account, over_quota
 from app.domain.container import Container
 from app.domain.link import Link
-from app.domain.network import Network, Place
+from app.domain.network import DEFAULT, Network, Place
 from app.domain.node import Node
 from app.domain.operation import OperationKind
 from app.domain.package import Package
 from app.domain.policy import check_working_dir
-from app.domain.policy.mounts import MOST_TARGET_BYTES
+from app.domain.policy.mounts import MOST_TARGET_BYTES, check_image_volumes
 from app.domain.spec import ContainerSpec, Endpoint
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
@@ -30,7 +30,7 @@ from app.services.container_body import Resolved
 from app.services.container_endpoints import Endpoints, check_address, link_target
 from app.services.container_sync import ContainerSync, Described, Looked, forget
 from app.services.intent import Intents
-from app.services.networks import DEFAULT_NAME, Networks
+from app.services.networks import Networks
 from app.store import accounts, at_hand, container_names, containers, endpoints, networks
 from app.store.at_hand import AtHand
 from app.store.images import Image
@@ -104,6 +104,7 @@ class ContainerCreate:
             raise InvalidParameter(f"the image has more than {MOST_IMAGE_VOLUMES} volumes")
         if any(len(target.encode()) > MOST_TARGET_BYTES for target in config.get("Volumes") or {}):
             raise InvalidParameter(f"the image has a volume at a path of more than {MOST_TARGET_BYTES} bytes")
+        check_image_volumes(config.get("Volumes") or {})
         own = spec.config.get("Entrypoint") or spec.config.get("Cmd")
         if not own and not config.get("Entrypoint") and not config.get("Cmd"):
             raise InvalidParameter("No command specified")
@@ -151,9 +152,9 @@ class ContainerCreate:
         typed = dict(spec.endpoints)
         if spec.network.kind == "network" or not typed:
             # `docker run --network x` names it twice; settings for other networks alone mean these networks.
-            main = self._network(account, spec.network.ref or DEFAULT_NAME, mine)
+            main = self._network(account, spec.network.ref or DEFAULT, mine)
         else:
-            main = self._network(account, DEFAULT_NAME if DEFAULT_NAME in typed else next(iter(typed)), mine)
+            main = self._network(account, DEFAULT if DEFAULT in typed else next(iter(typed)), mine)
         settings: dict[UUID, tuple[Network, Endpoint]] = {main.uuid: (main, Endpoint())}
         for name, endpoint in typed.items():
             network = self._network(account, name, mine)
@@ -185,7 +186,7 @@ class ContainerCreate:
             return {alias: link_target(tx, account, target).id for target, alias in links}
 
     def _network(self, account: Account, word: str, mine: list[Network]) -> Network:
-        if word == DEFAULT_NAME and not any(network.is_default for network in mine):
+        if word == DEFAULT and not any(network.is_default for network in mine):
             mine.append(self._networks.default_row(account))
         try:
             network = networks.choose(mine, word)

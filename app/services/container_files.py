@@ -12,7 +12,6 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -25,8 +24,6 @@ from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter
 from app.services.container_call import find, in_tenant_words
 from app.store.session import Store
-
-Json = dict[str, Any]
 
 #: From this version on an engine keeps a copy inside of the container (CVE-2026-41568, CVE-2026-42306).
 _SAFE_ENGINE = (29, 5, 1)
@@ -129,12 +126,14 @@ class ContainerFiles:
 
     # -- diff and export -----------------------------------------------------------------------------------------
 
-    def changes(self, account: Account, id_or_name: str) -> list[Json] | None:
-        """What differs from the image: `Path` and `Kind` (0 modified, 1 added, 2 deleted); None for nothing."""
+    def changes(self, account: Account, id_or_name: str) -> RawStream:
+        """What differs from the image, as JSON: `Path` and `Kind` (0 modified, 1 added, 2 deleted); null for nothing.
+
+        All versions have it alike, and there may be millions: nobody but the client keeps it whole.
+        """
         container, node = find(self._store, account, id_or_name)
         with in_tenant_words(container):
-            found = self._fleet.on(node).changes(container.engine_name)
-        return [{"Path": change["Path"], "Kind": change["Kind"]} for change in found or []] or None
+            return self._fleet.on(node).changes(container.engine_name)
 
     def export(self, account: Account, id_or_name: str) -> RawStream:
         """The whole file system as a tar. Raises Conflict for a container that is being removed."""

@@ -141,6 +141,7 @@ class ContainerIo:
         )
 
     def resize(self, account: Account, id_or_name: str, *, height: int, width: int) -> None:
+        """Of its terminal, in characters. Raises Conflict where the container does not run."""
         container, engine = self._find(account, id_or_name)
         self._call(container, lambda: engine.resize_container(container.engine_name, height=height, width=width))
 
@@ -179,11 +180,13 @@ class ContainerIo:
         return OpenStream(self._call(container, lambda: engine.start_exec(found.engine_exec_id, body), words), tty)
 
     def start_exec_detached(self, account: Account, exec_id: str, *, tty: bool) -> None:
+        """Nobody gets its output. Raises Conflict where it was started before, or the container does not run."""
         container, engine, found = self._find_exec(account, exec_id)
         body = {"Detach": True, "Tty": tty}
         self._call(container, lambda: engine.start_exec_detached(found.engine_exec_id, body), self._exec_words(found))
 
     def resize_exec(self, account: Account, exec_id: str, *, height: int, width: int) -> None:
+        """Of its terminal, in characters. Raises Conflict where the container does not run."""
         container, engine, found = self._find_exec(account, exec_id)
         self._call(
             container,

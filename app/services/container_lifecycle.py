@@ -53,6 +53,10 @@ class ContainerLifecycle:
         )
 
     def restart(self, account: Account, id_or_name: str, *, seconds: int | None, signal: str | None) -> None:
+        """Stop it where it runs, within `seconds` before it is killed (None: as it was made with), and start it.
+
+        Raises Conflict where it is being removed, Internal with the runtime's words where it cannot start.
+        """
         self._check_seconds(seconds)
         container, engine = self._allowed(account, id_or_name, Command.RESTART)
         self._act(
@@ -67,6 +71,7 @@ class ContainerLifecycle:
         )
 
     def kill(self, account: Account, id_or_name: str, *, signal: str) -> None:
+        """Send a signal, by name or number. Raises Conflict where it does not run, InvalidParameter for no signal."""
         try:
             container, engine = self._allowed(account, id_or_name, Command.KILL)
         except (NotFound, Conflict) as error:
@@ -130,6 +135,10 @@ class ContainerLifecycle:
         self._endpoints.announce(container_id)
 
     def remove(self, account: Account, id_or_name: str, *, force: bool, volumes: bool, link: bool) -> None:
+        """Its anonymous volumes go with it where `volumes` says so; `link` means the link `/container/alias` alone.
+
+        Raises Conflict where it runs and `force` does not say that it is to be killed, or is being removed already.
+        """
         if link:
             self._sync.refresh(self._endpoints.remove_link(account, id_or_name))
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -19,6 +21,8 @@ from app.store.session import Store
 log = structlog.get_logger()
 
 KNOWN = ("label", "label!", "until")
+#: So long the prune's own event waits for those of the removals, which come from the engine by way of an observer.
+TOLD_SECONDS = 1.0
 _STOPPED = frozenset([ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD])
 
 
@@ -51,6 +55,15 @@ class ContainerPrune:
                 continue
             gone.append(container.id)
             reclaimed += sizes.get(container.id, {}).get("SizeRw", 0)
+        self._await_told(account.id, gone)
         with self._store.begin() as tx:
             events.append(tx, event.pruned(account.id, "container", reclaimed))
         return {"ContainersDeleted": gone or None, "SpaceReclaimed": reclaimed}
+
+    def _await_told(self, account_id: UUID, gone: list[str]) -> None:
+        end = time.monotonic() + TOLD_SECONDS
+        while gone and time.monotonic() < end:
+            with self._store.autocommit() as tx:
+                if events.count_gone(tx, account_id, gone) == len(gone):
+                    return
+            time.sleep(0.01)

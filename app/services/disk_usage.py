@@ -44,9 +44,10 @@ BUSY_SECONDS, BUSY_WORDS = 60.0, "already running"
 class _Count:
     lock: threading.Lock = field(default_factory=threading.Lock)
     sizes: dict[str, int] = field(default_factory=dict)
-    #: By the monotonic clock: when the last one began and until when it stands.
+    #: By the monotonic clock: when the last one began, until when it stands, and when the last one failed.
     began: float = float("-inf")
     until: float = float("-inf")
+    failed: float = float("-inf")
 
 
 class VolumeSizes:
@@ -78,11 +79,15 @@ class VolumeSizes:
             # One that began after this was asked for is as good as one's own.
             if count.began >= asked or time.monotonic() < count.until:
                 return count.sizes
+            # One that failed while this waited for it: another might be waited for as long.
+            if count.failed >= asked:
+                return None
             began = time.monotonic()
             try:
                 count.sizes = self._ask(node)
             except Error as error:
                 log.warning("an engine does not tell the size of its volumes", node=node.name, error=error.message)
+                count.failed = time.monotonic()
                 return None
             ended = time.monotonic()
             count.began, count.until = began, ended + STANDS * (ended - began)

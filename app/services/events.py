@@ -32,6 +32,8 @@ from app.stream.lines import chunk
 log = structlog.get_logger()
 
 BATCH = 500
+#: Stored events that a stream is given at a time. An event has 17 KiB at the most.
+PIECE = 100
 #: The longest that a lost notification can go unnoticed.
 LOOK_SECONDS = 5.0
 #: What a stream may lag behind before it is ended, in bytes.
@@ -49,10 +51,15 @@ Shown = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 @dataclass
 class OpenEvents:
-    """The relay's end of an event stream: a chunked body, its beginning in `leftover`."""
+    """The relay's end of an event stream: a chunked body, its beginning in `leftover`.
+
+    `earlier` gives what goes between that and what comes from `sock`, piece by piece, then b"": an account's history
+    may be larger than what one can keep for each of its streams.
+    """
 
     sock: socket.socket
     leftover: bytes
+    earlier: Callable[[], bytes] | None = None
     headers: dict[str, str] = field(default_factory=lambda: {"Transfer-Encoding": "chunked"})
 
     def close(self) -> None:
@@ -63,6 +70,8 @@ class OpenEvents:
 class _Listener:
     account_id: UUID
     filters: Filters
+    #: An observer may store what was before it only now.
+    since: int
     until: int
     shown: Shown
     sock: socket.socket
@@ -99,38 +108,38 @@ class Events:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        listener = _Listener(account.id, filters, last, shown, ours)
+        listener = _Listener(account.id, filters, since or 0, last, shown, ours)
         goes_on = last + LATE > time.time_ns()
         # Where nothing more comes, nothing that is stored already may wait for the reader's cursor.
         up_to = FOREVER
         try:
             if goes_on:
                 up_to = self._enter(listener)
-            history = []
+            past, history = b"", None
             if since is not None or until is not None:
-                with self._store.autocommit() as tx:
-                    history = events.list_between(tx, account.id, since or 0, last, up_to)
+                history = _History(self._store, listener, up_to)
+                past = history()
         except BaseException:
             self._drop(listener)
             theirs.close()
             # A cursor that nobody needs any more would be old when the next one comes.
             os.eventfd_write(self._wake, 1)
             raise
-        past = b"".join(_chunk(event, shown) for event in history if domain_event.passes(event, filters))
         if goes_on:
             os.eventfd_write(self._wake, 1)
         else:
+            ours.send(_LAST_CHUNK)
             ours.close()
-            past += _LAST_CHUNK
-        return OpenEvents(theirs, past)
+        return OpenEvents(theirs, past, history if history and history.goes_on else None)
 
     def _enter(self, listener: _Listener) -> int:
         """From now on it is told what comes behind the event of the id that this returns."""
         with self._lock:
+            # The cursor may be behind: the thread has not looked since.
+            with self._store.autocommit() as tx:
+                listener.after = events.last_id(tx)
             if self._cursor is None or not self._listeners:
-                with self._store.autocommit() as tx:
-                    self._cursor = events.last_id(tx)
-            listener.after = self._cursor
+                self._cursor = listener.after
             self._listeners.add(listener)
             return listener.after
 
@@ -189,7 +198,7 @@ class Events:
                     if (
                         listener.account_id == event.account_id
                         and event.id > listener.after
-                        and event.time_nano <= listener.until
+                        and listener.since <= event.time_nano <= listener.until
                         and domain_event.passes(event, listener.filters)
                     ):
                         if listener.shown not in chunks:
@@ -218,6 +227,8 @@ class Events:
         late = time.time_ns() - LATE
         with self._lock:
             due = [listener for listener in self._listeners if listener.until <= late]
+            # Before they are told: who asks after the end of one is not to begin where the reader was because of it.
+            self._listeners.difference_update(due)
         for listener in due:
             self._send(listener, _LAST_CHUNK)
             self._drop(listener)
@@ -241,6 +252,36 @@ class Events:
         with self._lock:
             self._listeners.discard(listener)
         listener.sock.close()
+
+
+class _History:
+    """What is stored for a listener already, oldest first. Raises Unavailable."""
+
+    def __init__(self, store: Store, listener: _Listener, up_to_id: int) -> None:
+        self._store = store
+        self._listener = listener
+        with store.autocommit() as tx:
+            self._next, self._last = events.span(tx, listener.account_id, listener.since, listener.until, up_to_id)
+        self.goes_on = self._last > 0
+
+    def __call__(self) -> bytes:
+        """The next piece of the body; b"" at the end."""
+        piece = b""
+        while self.goes_on and not piece:
+            piece = b"".join(map(self._shown, self._read()))
+        return piece
+
+    def _read(self) -> list[Event]:
+        with self._store.autocommit() as tx:
+            its = self._listener
+            found = events.list_between(tx, its.account_id, its.since, its.until, self._next, self._last, PIECE)
+        self.goes_on = len(found) == PIECE and found[-1].id < self._last
+        if found:
+            self._next = found[-1].id + 1
+        return found
+
+    def _shown(self, event: Event) -> bytes:
+        return _chunk(event, self._listener.shown) if domain_event.passes(event, self._listener.filters) else b""
 
 
 def _chunk(event: Event, shown: Shown) -> bytes:

@@ -16,6 +16,8 @@ from typing import Any
 
 #: Bytes that one worker keeps.
 CAPACITY = 16 * 1024 * 1024
+#: What an entry takes besides its body.
+OVERHEAD = 1024
 #: Docker's durations are whole seconds.
 STATUS_SECONDS = 1.0
 
@@ -25,6 +27,10 @@ class _Kept:
     stamp: Any
     body: bytes
     until: float
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + OVERHEAD
 
 
 class ListCache:
@@ -51,8 +57,8 @@ class ListCache:
     def _put(self, key: Hashable, new: _Kept) -> None:
         with self._lock:
             old = self._kept.pop(key, None)
-            self._size += len(new.body) - (len(old.body) if old else 0)
+            self._size += new.size - (old.size if old else 0)
             self._kept[key] = new
             while self._size > self._capacity:
                 _, dropped = self._kept.popitem(last=False)
-                self._size -= len(dropped.body)
+                self._size -= dropped.size

@@ -59,15 +59,19 @@ class NetworkRemove:
                 raise NotFound(f"network {network.name} not found")
             if endpoints.active(tx, network.uuid):
                 raise in_use(network)
+            everywhere = nodes.list_all(tx)
+            if not everywhere:
+                # The last node has gone, and what was there of the network with it.
+                forget(tx, network)
+                return
             networks.set_removing(tx, network.uuid, True)
-            node = nodes.list_all(tx)[0]
             operation_id = self._intents.open_new(
                 tx,
                 OperationKind.NETWORK_REMOVE,
                 network.account_id,
                 network.id,
-                node.id,
-                {"uuid": str(network.uuid)},
+                everywhere[0].id,
+                {"uuid": str(network.uuid), "name": network.name},
             )
         try:
             carry_out_removal(self._store, self._fleet, network)

@@ -23,7 +23,6 @@ from app.services.process import Process
 from app.store import networks, operations
 from app.store.session import Store, Transaction, UniqueViolation
 
-DEFAULT_NAME = DEFAULT
 PREFIX = 24
 #: Of default networks, where each container has an address from `create` on: room for a thousand of them.
 DEFAULT_PREFIX = 22
@@ -39,10 +38,6 @@ class Networks:
         self._process = process
         self.pool = pool
         self._fleet_name = fleet_name
-
-    def default(self, account: Account, node: Node) -> Network:
-        """The account's default network, ready on `node`. Raises Unavailable where it cannot be made now."""
-        return self.ready(self.default_row(account), node)
 
     def default_row(self, account: Account) -> Network:
         """The account's default network, made on an engine or not yet. Raises Unavailable."""

@@ -229,22 +229,20 @@ class NodeEvents:
 
     def _words(self, node: Node, messages: list[Json]) -> _Words:
         """What the messages name, from what was seen of it before and from the database."""
-        engine_ids, networks, volumes = set(), set(), set()
+        uses = []
         for message in messages:
-            attributes = message["Actor"]["Attributes"]
-            if message["Type"] == "container":
-                if account := _uuid(attributes.get("sdc.account", "")):
-                    self._owners[message["Actor"]["ID"]] = (account, _container_id(message))
-                continue
-            engine_ids.add(attributes.get("container", ""))
-            if message["Type"] == "volume":
-                volumes.add(message["Actor"]["ID"])
-            elif (uuid := _network_uuid(attributes)) is not None:
-                networks.add(uuid)
-        unknown = engine_ids - self._owners.keys() - {""}
+            if message["Type"] != "container":
+                uses.append(message)
+            elif account := _uuid(message["Actor"]["Attributes"].get("sdc.account", "")):
+                self._owners[message["Actor"]["ID"]] = (account, _container_id(message))
+        unknown = {_user(message) for message in uses} - self._owners.keys() - {""}
         with self._store.autocommit() as tx:
             if unknown:
                 self._owners.update(told.container_ids(tx, node.id, unknown))
+            ours = [message for message in uses if _user(message) in self._owners]
+            volumes = {message["Actor"]["ID"] for message in ours if message["Type"] == "volume"}
+            named = (m["Actor"]["Attributes"] for m in ours if m["Type"] == "network")
+            networks = set(filter(None, map(_network_uuid, named)))
             return _Words(
                 containers=self._owners,
                 networks=told.network_words(tx, networks) if networks else {},
@@ -313,6 +311,11 @@ def _merged(heard: Iterable[Json], remembered: Iterable[Json], *, after: int, un
 
 def _container_id(message: Json) -> str:
     return message["Actor"]["Attributes"].get("sdc.container", "")
+
+
+def _user(message: Json) -> str:
+    """The engine's id of the container that uses what the message is about."""
+    return str(message["Actor"]["Attributes"].get("container", ""))
 
 
 def _network_uuid(attributes: Mapping[str, str]) -> UUID | None:

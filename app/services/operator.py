@@ -140,10 +140,6 @@ class Operator:
         except UniqueViolation:
             raise Conflict(f"there is a node with the name {name} or the url {url} already") from None
 
-    def list_nodes(self) -> list[Node]:
-        with self._store.begin() as tx:
-            return nodes.list_all(tx)
-
     def cordon(self, name: str, cordoned: bool, reason: str = "") -> None:
         """Whether the node gets new containers; those that it has go on."""
 

@@ -61,7 +61,7 @@ def own_registry(settings: Settings) -> OwnRegistry | None:
         )
     try:
         username, colon, password = Path(settings.registry_auth_file).read_text().strip().partition(":")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"SDC_REGISTRY_AUTH_FILE: {error}") from None
     if not colon:
         raise ValueError("SDC_REGISTRY_AUTH_FILE must hold user:password")

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from app.domain.account import Account
 from app.domain.container_state import ContainerState
+from app.domain.policy.rules import LOG_DRIVERS
 from app.settings import Settings
 from app.store import containers, images
 from app.store.session import Store
@@ -51,7 +52,7 @@ class System:
                 "Volume": ["local"],
                 "Network": ["bridge", "null"],
                 "Authorization": None,
-                "Log": ["json-file", "local", "none"],
+                "Log": sorted(LOG_DRIVERS | self._settings.log_drivers),
             },
             "MemoryLimit": True,
             "SwapLimit": True,

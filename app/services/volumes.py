@@ -136,7 +136,9 @@ class Volumes:
         if not volumes.begin_removal(tx, volume):
             return None
         kind, target = OperationKind.VOLUME_REMOVE, str(volume.id)
-        operation_id = self._intents.open_new(tx, kind, volume.account_id, target, volume.node_id)
+        # For events of its use that are heard when it is gone.
+        words = {"engine_name": volume.engine_name, "name": volume.name}
+        operation_id = self._intents.open_new(tx, kind, volume.account_id, target, volume.node_id, words)
         return _Removal(volume, nodes.get(tx, volume.node_id), operation_id)
 
     def _carry_out(self, removal: _Removal) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, text
 
 from app.domain.network import Network, Place
 from app.errors import Conflict, NotFound
-from app.store.networks import _COLUMNS as NETWORK_COLUMNS
+from app.store.networks import COLUMNS as NETWORK_COLUMNS
 from app.store.prepared import Prepared, raising
 from app.store.session import Transaction, to_json
 from app.store.tables import container_endpoints, networks

@@ -3,6 +3,7 @@ seen an id has seen all before it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import text
@@ -71,20 +72,49 @@ def exit_code_of_gone(tx: Transaction, account_id: UUID, container_id: str) -> i
     return tx.execute(query, {"id": container_id, "account": account_id}).scalar_one_or_none()
 
 
+def count_gone(tx: Transaction, account_id: UUID, container_ids: Collection[str]) -> int:
+    """Of how many of these containers the removal has been told."""
+    query = text(
+        """
+        SELECT count(DISTINCT actor_id) FROM events
+        WHERE actor_id = ANY(:ids) AND account_id = :account AND type = 'container' AND action = 'destroy'
+        """
+    )
+    return tx.execute(query, {"ids": list(container_ids), "account": account_id}).scalar_one()
+
+
 def list_after(tx: Transaction, event_id: int, limit: int) -> list[Event]:
     """All accounts' events after an id: for the one reader of a process, which hands each account its own."""
     query = text(f"SELECT {_COLUMNS} FROM events WHERE id > :id ORDER BY id LIMIT :limit")  # noqa: S608
     return [Event(*row) for row in tx.execute(query, {"id": event_id, "limit": limit})]
 
 
-def list_between(tx: Transaction, account_id: UUID, since: int, until: int, up_to_id: int) -> list[Event]:
-    """An account's stored events from `since` to `until` (nanoseconds) not newer than an id, the last HISTORY."""
+def span(tx: Transaction, account_id: UUID, since: int, until: int, up_to_id: int) -> tuple[int, int]:
+    """The first and the last id of an account's stored events from `since` to `until` (nanoseconds) not newer than an
+    id, the last HISTORY; (0, 0) where there are none."""
+    query = text(
+        """
+        SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM (
+            SELECT id FROM events
+            WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id <= :id
+            ORDER BY id DESC LIMIT :most) newest
+        """
+    )
+    values = {"account": account_id, "since": since, "until": until, "id": up_to_id, "most": HISTORY}
+    first, last = tx.execute(query, values).one()
+    return first, last
+
+
+def list_between(
+    tx: Transaction, account_id: UUID, since: int, until: int, first_id: int, last_id: int, limit: int
+) -> list[Event]:
+    """The first of an account's stored events from `since` to `until` (nanoseconds), between two ids."""
     query = text(
         f"""
         SELECT {_COLUMNS} FROM events
-        WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id <= :id
-        ORDER BY id DESC LIMIT :most
+        WHERE account_id = :account AND time_nano >= :since AND time_nano <= :until AND id >= :first AND id <= :last
+        ORDER BY id LIMIT :limit
         """  # noqa: S608
     )
-    values = {"account": account_id, "since": since, "until": until, "id": up_to_id, "most": HISTORY}
-    return [Event(*row) for row in reversed(tx.execute(query, values).all())]
+    values = {"account": account_id, "since": since, "until": until, "first": first_id, "last": last_id}
+    return [Event(*row) for row in tx.execute(query, {**values, "limit": limit})]

@@ -16,7 +16,7 @@ from app.store.prepared import Prepared
 from app.store.session import Transaction
 from app.store.tables import networks
 
-_COLUMNS = (
+COLUMNS = (
     networks.c.id,
     networks.c.uuid,
     networks.c.account_id,
@@ -36,16 +36,14 @@ _COLUMNS = (
 )
 
 MINE = (
-    select(*_COLUMNS)
-    .where(networks.c.account_id == bindparam("account"))
-    .order_by(networks.c.created_at, networks.c.id)
+    select(*COLUMNS).where(networks.c.account_id == bindparam("account")).order_by(networks.c.created_at, networks.c.id)
 )
 _MINE = Prepared(MINE)
 
 
 def find(tx: Transaction, account_id: UUID, name: str) -> Network | None:
     """By the tenant's name or full id."""
-    mine = select(*_COLUMNS).where(networks.c.account_id == account_id)
+    mine = select(*COLUMNS).where(networks.c.account_id == account_id)
     row = tx.execute(mine.where((networks.c.name == name) | (networks.c.id == name))).first()
     return Network(*row) if row else None
 
@@ -64,13 +62,11 @@ def unknown(tx: Transaction, uuids: Collection[UUID]) -> dict[UUID, bool]:
     return {row.uuid: row.ended for row in tx.execute(statement, {"hex": [uuid.hex for uuid in uuids]})}
 
 
-def get(tx: Transaction, account_id: UUID, word: str) -> Network:
-    """By full id, else exact name, else unique id prefix (dockerd's order). Raises NotFound, InvalidParameter."""
-    return choose(list_mine(tx, account_id), word)
-
-
 def choose(mine: list[Network], word: str) -> Network:
-    """The one of an account's networks that `word` means. Raises NotFound, InvalidParameter in dockerd's words."""
+    """The one of an account's networks that `word` means: by full id, else exact name, else unique id prefix.
+
+    This is dockerd's order. Raises NotFound, InvalidParameter in dockerd's words.
+    """
     for network in mine:
         if network.id == word:
             return network
@@ -86,13 +82,13 @@ def choose(mine: list[Network], word: str) -> Network:
 
 
 def get_by_uuid(tx: Transaction, network_uuid: UUID) -> Network | None:
-    row = tx.execute(select(*_COLUMNS).where(networks.c.uuid == network_uuid)).first()
+    row = tx.execute(select(*COLUMNS).where(networks.c.uuid == network_uuid)).first()
     return Network(*row) if row else None
 
 
 def lock(tx: Transaction, network_uuid: UUID) -> Network | None:
     """The row, held until the transaction's end: who joins the network waits, or is seen."""
-    row = tx.execute(select(*_COLUMNS).where(networks.c.uuid == network_uuid).with_for_update()).first()
+    row = tx.execute(select(*COLUMNS).where(networks.c.uuid == network_uuid).with_for_update()).first()
     return Network(*row) if row else None
 
 

@@ -5,13 +5,15 @@ For the observer alone: it knows an engine's objects by their engine names, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from app.domain.container_state import ContainerState
+from app.domain.operation import OperationKind
 from app.domain.resync import Gone, Now, Told
 from app.store.prepared import Prepared
 from app.store.session import Transaction, to_json
@@ -118,12 +120,34 @@ def container_ids(tx: Transaction, node_id: UUID, engine_ids: Collection[str]) -
 
 
 def network_words(tx: Transaction, uuids: Collection[UUID]) -> dict[UUID, tuple[UUID, str, str]]:
-    """Network uuid -> (account, id, name)."""
+    """Network uuid -> (account, id, name); also of one that was removed not long ago."""
     query = text("SELECT uuid, account_id, id, name FROM networks WHERE uuid = ANY(CAST(:uuids AS uuid[]))")
-    return {row.uuid: (row.account_id, row.id, row.name) for row in tx.execute(query, {"uuids": list(map(str, uuids))})}
+    found = tx.execute(query, {"uuids": list(map(str, uuids))})
+    known = {row.uuid: (row.account_id, row.id, row.name) for row in found}
+    gone = _removed(tx, OperationKind.NETWORK_REMOVE, "uuid", map(str, set(uuids) - known.keys()))
+    return {UUID(word): (row.account_id, row.target, row.name) for word, row in gone.items()} | known
 
 
 def volume_words(tx: Transaction, names: Collection[str]) -> dict[str, tuple[UUID, str]]:
-    """The engine's name of a volume -> (account, the tenant's name)."""
+    """The engine's name of a volume -> (account, the tenant's name); also of one of ours that was removed not long
+    ago."""
     query = text("SELECT engine_name, account_id, name FROM volumes WHERE engine_name = ANY(:names)")
-    return {row.engine_name: (row.account_id, row.name) for row in tx.execute(query, {"names": list(names)})}
+    known = {row.engine_name: (row.account_id, row.name) for row in tx.execute(query, {"names": list(names)})}
+    ours = (name for name in set(names) - known.keys() if name.startswith("v-"))
+    gone = _removed(tx, OperationKind.VOLUME_REMOVE, "engine_name", ours)
+    return {word: (row.account_id, row.name) for word, row in gone.items()} | known
+
+
+def _removed(tx: Transaction, kind: OperationKind, key: str, words: Iterable[str]) -> dict[str, Any]:
+    """What is told under `key` of removals: an observer may hear of a use when what was used is gone."""
+    wanted = list(words)
+    if not wanted:
+        return {}
+    query = text(
+        """
+        SELECT detail ->> :key AS word, account_id, target, detail ->> 'name' AS name FROM operations
+        WHERE kind = :kind AND finished_at > now() - interval '1 hour'
+          AND detail ->> :key = ANY(:words) AND detail ? 'name'
+        """
+    )
+    return {row.word: row for row in tx.execute(query, {"key": key, "kind": str(kind), "words": wanted})}

@@ -79,7 +79,7 @@ def real_registry(engine: machine.Engine) -> Iterator[Path]:
         probe = ["nsenter", f"--target={pid}", "--net", sys.executable, "-c", _PROBE]
         try:
             machine.wait_until(
-                lambda: subprocess.run(probe, check=False, capture_output=True, timeout=10).returncode == 0,
+                lambda: subprocess.run(probe, check=False, capture_output=True, timeout=60).returncode == 0,
                 "registry",
                 log=home / "log",
             )
@@ -110,7 +110,7 @@ def _load(engine: Engine | FakeEngine) -> str:
     return busybox.image_id()
 
 
-def read_all(stream: RawStream, *, limit: float = 20.0) -> bytes:
+def read_all(stream: RawStream, *, limit: float = 60.0) -> bytes:
     """What comes over a stream until its end."""
     data = stream.leftover
     stream.sock.settimeout(limit)

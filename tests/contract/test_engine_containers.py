@@ -214,7 +214,7 @@ def test_ports(subject: Subject) -> None:
 
 def test_events(subject: Subject) -> None:
     began = time.time_ns()
-    with subject.engine.events(since=began, labels=[f"{LABEL}={subject.run}"], timeout=20) as stream:
+    with subject.engine.events(since=began, labels=[f"{LABEL}={subject.run}"], timeout=60) as stream:
         new = subject.create("sh", "-c", "exit 3")
         subject.create("true", name="two", Labels={})
         subject.engine.start_container(new)
@@ -232,6 +232,6 @@ def test_events(subject: Subject) -> None:
     assert seen[-1]["timeNano"] >= began
     # What it remembers, of a time that is over: the question by which a gap is found.
     for moment, remembered in ((seen[1]["timeNano"], ["start"]), (began - 5 * 10**9, [])):
-        with subject.engine.events(since=moment, until=moment, timeout=20) as stream:
+        with subject.engine.events(since=moment, until=moment, timeout=60) as stream:
             mine = [e["Action"] for e in stream.messages() if e["Actor"]["ID"] == new]
         assert mine == remembered

@@ -11,8 +11,8 @@ import pytest
 
 from app.engine.client import RawStream
 from app.errors import Conflict, Error, InvalidParameter, NotFound
-from app.stream import frames
 from tests.contract.conftest import Subject, dechunk, read_all
+from tests.e2e.wire import frames
 
 ATTACH = {"stream": "1", "stdout": "1", "stderr": "1"}
 SPEAKER = ("sh", "-c", "echo out; echo err >&2; exit 4")
@@ -20,12 +20,7 @@ SPEAKER = ("sh", "-c", "echo out; echo err >&2; exit 4")
 
 def apart(data: bytes) -> dict[int, bytes]:
     """stdout and stderr of a framed stream."""
-    found = {1: b"", 2: b""}
-    parts, rest = frames.decode(data)
-    assert rest == b""
-    for stream, part in parts:
-        found[stream] += part
-    return found
+    return {1: b"", 2: b""} | frames(data)
 
 
 def test_attach_before_the_start_gets_all_and_ends(subject: Subject) -> None:
@@ -47,7 +42,7 @@ def test_standard_input_and_half_close(subject: Subject) -> None:
     new = subject.create("cat", OpenStdin=True, StdinOnce=True, AttachStdin=True)
     stream = subject.engine.attach(new, ATTACH | {"stdin": "1"})
     subject.engine.start_container(new)
-    stream.sock.settimeout(20)
+    stream.sock.settimeout(60)
     stream.sock.sendall(b"hello")
     stream.sock.shutdown(socket.SHUT_WR)
     assert apart(read_all(stream)) == {1: b"hello", 2: b""}
@@ -67,7 +62,7 @@ def test_much_through_cat(subject: Subject) -> None:
     stream = subject.engine.attach(new, ATTACH | {"stdin": "1"})
     subject.engine.start_container(new)
     data = hashlib.sha256(b"seed").digest() * 131072  # 4 MiB
-    stream.sock.settimeout(30)
+    stream.sock.settimeout(60)
 
     def send() -> None:
         stream.sock.sendall(data)
@@ -75,8 +70,8 @@ def test_much_through_cat(subject: Subject) -> None:
 
     sender = threading.Thread(target=send)
     sender.start()
-    received = apart(read_all(stream, limit=30))[1]
-    sender.join(10)
+    received = apart(read_all(stream))[1]
+    sender.join(60)
     assert hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
 
 
@@ -121,7 +116,7 @@ def test_followed_logs_end_with_the_container(subject: Subject) -> None:
     new = subject.create("sh", "-c", "echo early; sleep 1000")
     subject.engine.start_container(new)
     stream = subject.engine.logs(new, {"stdout": "1", "follow": "1"})
-    stream.sock.settimeout(20)
+    stream.sock.settimeout(60)
     data = stream.leftover
     while b"early" not in data:
         data += stream.sock.recv(65536)
@@ -154,7 +149,7 @@ def test_exec(subject: Subject, running: str) -> None:
 def test_exec_takes_input(subject: Subject, running: str) -> None:
     body = {"Cmd": ["cat"], "AttachStdin": True, "AttachStdout": True}
     stream = subject.engine.start_exec(subject.engine.create_exec(running, body), {"Detach": False, "Tty": False})
-    stream.sock.settimeout(20)
+    stream.sock.settimeout(60)
     stream.sock.sendall(b"through")
     stream.sock.shutdown(socket.SHUT_WR)
     assert apart(read_all(stream))[1] == b"through"

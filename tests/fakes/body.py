@@ -10,11 +10,13 @@ Json = dict[str, Any]
 
 
 class FakeBody:
-    """`closed` tells a test that nobody wants the rest."""
+    """`closed` tells a test that nobody wants the rest, `waits_at` how many events there were when its reader had all
+    and came for more."""
 
     def __init__(self, messages: Iterator[Json]) -> None:
         self._messages = messages
         self.closed = threading.Event()
+        self.waits_at = 0
 
     def messages(self) -> Iterator[Json]:
         for message in self._messages:

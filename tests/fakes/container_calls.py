@@ -137,9 +137,13 @@ class FakeContainerCalls(Traps):
     # -- files ---------------------------------------------------------------------------------------------------
 
     @recorded
-    def changes(self, name: str) -> list[Json] | None:
+    def changes(self, name: str) -> RawStream:
         container = self._find(name)
-        return [{"Path": path, "Kind": 1} for path in sorted(self.copied.get(container.id, {}))] or None
+        wire = Wire(chunks=True)
+        found = [{"Path": path, "Kind": 1} for path in sorted(self.copied.get(container.id, {}))] or None
+        wire.write(STDOUT, json.dumps(found).encode() + b"\n")
+        wire.end()
+        return raw(wire, {"Transfer-Encoding": "chunked"})
 
     @recorded
     def export_container(self, name: str) -> RawStream:

@@ -10,6 +10,7 @@ import copy
 import json
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -251,7 +252,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
             for data in container.early:
                 process.feed(data)
             container.early = []
-        for network in container.networks:
+        for network in list(container.networks):
             self._emit_network(container, "connect", network)
         self._emit_mounts(container, "mount")
         self._emit(container, "start")
@@ -442,7 +443,7 @@ class FakeEngine(FakeBuilds, FakeContainerCalls, FakeExecs, FakeNetworks, FakeVo
             if running.process:
                 running.process.kill()
         self._emit(container, "die", exitCode=str(code))
-        for network in container.networks:
+        for network in list(container.networks):
             self._emit_network(container, "disconnect", network)
         self._emit_mounts(container, "unmount")
         if container.host["AutoRemove"]:
@@ -500,12 +501,14 @@ class FakeFleet:
     def __init__(self, engine: FakeEngine | None = None) -> None:
         self.engines: dict[str, FakeEngine] = {}
         self._first = engine
+        self._lock = threading.Lock()
 
     def on(self, node: Node) -> FakeEngine:
-        if node.url not in self.engines:
-            self.engines[node.url] = self._first or FakeEngine()
-            self._first = None
-        return self.engines[node.url]
+        with self._lock:
+            if node.url not in self.engines:
+                self.engines[node.url] = self._first or FakeEngine()
+                self._first = None
+            return self.engines[node.url]
 
     def close(self) -> None:
         for engine in self.engines.values():

@@ -67,6 +67,7 @@ class FakeEvents(Traps):
         while not body.closed.is_set():
             with self._changed:
                 if position >= len(self._events):
+                    body.waits_at = position
                     self._changed.wait(0.05)
                     continue
                 event = self._events[position]

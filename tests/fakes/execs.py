@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class FakeExecs(Traps):
     """The mixin's user has `containers`."""
 
     containers: dict[str, Any]
+    _changed: threading.Condition
     _find: Callable[[str], Any]
     _must_run: Callable[[Any], None]
     _emit: Callable[..., None]
@@ -45,7 +47,8 @@ class FakeExecs(Traps):
         if not body.get("Cmd"):
             raise InvalidParameter("No exec command specified")
         new = secrets.token_hex(32)
-        self.execs[new] = FakeExec(new, container, copy.deepcopy(body))
+        with self._changed:
+            self.execs[new] = FakeExec(new, container, copy.deepcopy(body))
         self._emit(container, f"exec_create: {' '.join(body['Cmd'])}", execID=new)
         return new
 

@@ -33,15 +33,16 @@ class FakeNetworks:
     @recorded
     def create_network(self, body: Json) -> str:
         name = body["Name"]
-        if name in self.networks:
-            raise Conflict(f"network with name {name} already exists")
-        pools = (body.get("IPAM") or {}).get("Config") or []
-        subnet = pools[0]["Subnet"] if pools else f"172.{18 + len(self.networks)}.0.0/16"
-        wanted = ipaddress.ip_network(subnet)
-        for other in self.networks.values():
-            if wanted.overlaps(ipaddress.ip_network(other["IPAM"]["Config"][0]["Subnet"])):
-                raise Forbidden("Pool overlaps with other one on this address space")
-        return self._add_network(name, subnet, body)
+        with self._changed:
+            if name in self.networks:
+                raise Conflict(f"network with name {name} already exists")
+            pools = (body.get("IPAM") or {}).get("Config") or []
+            subnet = pools[0]["Subnet"] if pools else f"172.{18 + len(self.networks)}.0.0/16"
+            wanted = ipaddress.ip_network(subnet)
+            for other in self.networks.values():
+                if wanted.overlaps(ipaddress.ip_network(other["IPAM"]["Config"][0]["Subnet"])):
+                    raise Forbidden("Pool overlaps with other one on this address space")
+            return self._add_network(name, subnet, body)
 
     def _add_network(self, name: str, subnet: str, body: Json) -> str:
         new = secrets.token_hex(32)
@@ -70,28 +71,31 @@ class FakeNetworks:
 
     @recorded
     def find_network(self, name: str) -> Json | None:
-        return copy.deepcopy(self.networks.get(name))
+        with self._changed:
+            return copy.deepcopy(self.networks.get(name))
 
     @recorded
     def list_networks(self, labels: Iterable[str]) -> list[Json]:
         wanted = [label.partition("=") for label in labels]
-        return [
-            copy.deepcopy(network)
-            for network in self.networks.values()
-            if all(network["Labels"].get(key) == value for key, _, value in wanted)
-        ]
+        with self._changed:
+            return [
+                copy.deepcopy(network)
+                for network in self.networks.values()
+                if all(network["Labels"].get(key) == value for key, _, value in wanted)
+            ]
 
     @recorded
     def network_endpoints(self, name: str) -> dict[str, str]:
         """`Containers` of a network are what it has of containers that are no more."""
         network = self._network(name)
-        here = {c.id: c.name for c in self.containers.values() if c.running and name in c.networks}
+        with self._changed:
+            here = {c.id: c.name for c in self.containers.values() if c.running and name in c.networks}
         return here | {container: endpoint["Name"] for container, endpoint in network["Containers"].items()}
 
     @recorded
     def remove_network(self, name: str) -> None:
-        network = self._network(name)
         with self._changed:
+            network = self._network(name)
             if network["Containers"] or any(c.running and name in c.networks for c in self.containers.values()):
                 raise Forbidden(f"error while removing network: network {name} id {network['Id']} has active endpoints")
             del self.networks[name]
@@ -127,7 +131,9 @@ class FakeNetworks:
         target = self._find(container)
         if network != "none":
             self._network(network)
-        if target.networks.pop(network, None) is None:
+        with self._changed:
+            joined = target.networks.pop(network, None) is not None
+        if not joined:
             the = "" if target.running else "the "
             raise Internal(f"container {target.id} is not connected to {the}network {network}")
         self._emit_network(target, "disconnect", network)
@@ -153,7 +159,8 @@ class FakeNetworks:
             raise Forbidden("Address already in use")
         if wanted and ipaddress.ip_address(wanted) not in subnet:
             raise Internal(f"Invalid address {wanted}: It does not belong to any of this network's subnets")
-        free = (host for host in subnet.hosts() if str(host) not in taken)
+        given = ipaddress.ip_network(pool.get("IPRange") or pool["Subnet"])
+        free = (host for host in given.hosts() if str(host) not in taken)
         address = ipaddress.ip_address(wanted) if wanted else next(free)
         return {
             "NetworkID": found["Id"],

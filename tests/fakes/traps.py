@@ -10,7 +10,7 @@ from typing import Any
 
 from app.errors import Unavailable
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,11 @@ class Traps:
         return [call for call in self.calls if call.name == name]
 
     def spring(self, name: str, after: bool) -> None:
-        waiting = self._traps.get((name, after))
-        if not waiting:
+        try:
+            # In one step: an observer's threads may come to one trap together.
+            trap = self._traps[name, after].pop(0)
+        except (KeyError, IndexError):
             return
-        trap = waiting.pop(0)
         if isinstance(trap, Hang):
             trap.stop_here()
         else:

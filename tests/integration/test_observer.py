@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -28,9 +30,9 @@ def observer(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observer
     thread.start()
     yield made
     made.stop()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
-    for name in ("node-", "watch-"):
+    for name in ("node-", "watch-", "beat"):
         wait_for(lambda name=name: not [t for t in threading.enumerate() if t.name.startswith(name)])
 
 
@@ -57,21 +59,20 @@ def test_rows_follow_the_engine(world: World, follows: Observer) -> None:
     assert event == (str(world.alice.id), container_id, wanted, "container")
 
 
-def test_the_state_is_there_before_its_event_is(
-    world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # It is the event's own look that hangs, and not a sweep's beside it.
-    before = len(world.engine.called("version"))
-    wait_for(lambda: len(world.engine.called("version")) > before)
-    monkeypatch.setattr(module, "SWEEP_SECONDS", 60)
+def test_the_state_is_there_before_its_event_is(world: World, follows: Observer) -> None:
+    # The sweep stands still: it is the event's own look that hangs.
+    sweep = world.engine.hang("version")
+    assert sweep.reached.wait(30)
     container_id = world.run(world.alice, "web")
+    wait_for(lambda: "start" in actions(world))
     hang = world.engine.hang("inspect_container")
     world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     assert "die" not in actions(world)
     hang.release()
     wait_for(lambda: "die" in actions(world))
     assert world.state(container_id) == "exited"
+    sweep.release()
 
 
 def test_auto_removed_containers_go(world: World, follows: Observer) -> None:
@@ -83,8 +84,12 @@ def test_auto_removed_containers_go(world: World, follows: Observer) -> None:
     assert world.sql("SELECT attributes ->> 'name' FROM events WHERE action = 'destroy'") == [("web",)]
 
 
-def test_who_waits_for_what_has_removed_itself_learns_its_code(world: World, follows: Observer) -> None:
+def test_who_waits_for_what_has_removed_itself_learns_its_code(
+    world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that starts it and waits for it next is not as fast as a container may be."""
+    monkeypatch.setattr(container_io, "STARTED_JUST_NOW_SECONDS", 50)
+    monkeypatch.setattr(container_io, "EVENTS_SECONDS", 30)
     container_id = world.run(world.alice, "web", HostConfig={"AutoRemove": True})
     world.engine.die(world.on_engine(container_id).id, 3)  # type: ignore[union-attr]
     assert world.api.io.wait(world.alice, container_id, "not-running") == {"StatusCode": 3}
@@ -203,19 +208,27 @@ def test_a_container_that_cannot_be_read_does_not_take_the_node_down(world: Worl
     assert world.sql("SELECT state FROM nodes") == [("up",)]
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """How long a container is left alone goes by its `now`, which stands still."""
+    made = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(put_off, "time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
 def test_a_container_that_is_not_told_of_does_not_take_the_node_down(
-    world: World, follows: Observer, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: SimpleNamespace, follows: Observer
 ) -> None:
     """An engine does not tell of a container while files are copied from it, which a client may draw out at will."""
-    monkeypatch.setattr(put_off, "PUT_OFF_SECONDS", 0.5)
     container_id, connects = dies_unseen(world, Unavailable("timed out"))
     assert world.state(container_id) == "running"
+    clock.now += put_off.PUT_OFF_SECONDS
     wait_for(lambda: world.state(container_id) == "exited")  # The sweep saw it.
     assert len(world.engine.bodies) == connects
     assert world.sql("SELECT state FROM nodes") == [("up",)]
 
 
-def test_many_that_are_not_told_of_do_not_hold_up_the_others(world: World) -> None:
+def test_many_that_are_not_told_of_do_not_hold_up_the_others(world: World, clock: SimpleNamespace) -> None:
     """One account with a hundred such containers would take minutes of everybody's events."""
     ids = [world.create(world.alice) for _ in range(24)]
     others = world.create(world.bob)
@@ -279,7 +292,7 @@ def test_two_observers_share_the_nodes(world: World, follows: Observer) -> None:
 
 def test_one_that_stops_leaves_its_nodes_to_others_at_once(world: World, follows: Observer) -> None:
     follows.stop()
-    wait_for(lambda: world.sql("SELECT lease_until FROM nodes") == [(None,)], timeout=5)
+    wait_for(lambda: world.sql("SELECT lease_until FROM nodes") == [(None,)])
     wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("node-")])
     assert world.sql("SELECT state FROM nodes") == [("up",)]
     second = Observer(Member(world.store, world.fleet, world.settings, "observer").core)
@@ -287,10 +300,36 @@ def test_one_that_stops_leaves_its_nodes_to_others_at_once(world: World, follows
     thread.start()
     try:
         world.run(world.alice, "web")
-        wait_for(lambda: actions(world) == ["create", "start"], timeout=5)
+        wait_for(lambda: actions(world) == ["create", "start"])
     finally:
         second.stop()
-        thread.join(10)
+        thread.join(30)
+
+
+def test_one_that_stops_while_it_takes_nodes_leaves_them_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is slow: its last sign of life is still under way."""
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
+    lease, taking, go_on = module.nodes.lease, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> bool:
+        taking.set()
+        assert go_on.wait(30)
+        return lease(*given)
+
+    monkeypatch.setattr(module.nodes, "lease", slow)
+    observer = Observer(world.observer.core)
+    thread = threading.Thread(target=observer.run)
+    thread.start()
+    assert taking.wait(30)
+    observer.stop()
+    thread.join(0.5)
+    go_on.set()
+    thread.join(30)
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "beat"])
+    assert world.sql("SELECT lease_until FROM nodes") == [(None,)]
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("node-")], timeout=10)
 
 
 def test_abandoned_operations_are_ended(world: World, follows: Observer) -> None:
@@ -343,6 +382,7 @@ def test_a_stream_is_closed_when_nobody_reads_it_any_more(world: World, monkeypa
     def unrecorded(*_: object) -> list:
         raise Unavailable("the service's database cannot be reached now")
 
+    monkeypatch.setattr(module, "READER_SECONDS", 30)
     monkeypatch.setattr(FakeBody, "messages", slow)
     monkeypatch.setattr(FakeBody, "close", counted)
     monkeypatch.setattr(module.NodeEvents, "observe", unrecorded)

@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ PATIENCE = 15.0
 #: States in which a row and the engine may differ for a moment.
 CHANGING = ("creating", "removing")
 
+#: From these on runc looks at what it mounts and opens in a container (CVE-2025-31133, -52565 and -52881): of 1.2, and
+#: of all later ones. Before, a volume at a link that leads to /dev lets a container write the kernel's settings.
+SAFE_RUNC, SAFE_LATER_RUNC = (1, 2, 8), (1, 3, 3)
+#: What a node may have against that. The last of the three escapes gets around the first two.
+_FENCES = ("name=apparmor", "name=selinux", "name=userns", "name=rootless")
+
 _LIMITLESS = re.compile(r"No (memory|swap|cpu|cpuset|kernel memory|oom|pids)\b.*", re.IGNORECASE)
 
 
@@ -35,11 +41,12 @@ def check(look: Look, store: Store) -> Iterator[Finding]:
     with store.autocommit() as tx:
         rows = inventory.list_nodes(tx)
         found = {node.id: node for node in nodes.list_all(tx)}
-    several = len(rows) > 1
+    if problem := several(rows):
+        yield problem
     told: dict[str, list[Finding]] = {}
 
     def examine(row: Json) -> None:
-        told[row["name"]] = list(_node(look, store, found[row["id"]], row, several=several))
+        told[row["name"]] = list(_node(look, store, found[row["id"]], row))
 
     threads = [threading.Thread(target=examine, args=(row,), daemon=True) for row in rows]
     for thread in threads:
@@ -54,7 +61,7 @@ def _away(row: Json, why: str) -> Finding:
     return bad(name, f"its engine does not answer: {why}", f"start Docker there, or correct its url ({row['url']})")
 
 
-def _node(look: Look, store: Store, node: Node, row: Json, *, several: bool) -> Iterator[Finding]:
+def _node(look: Look, store: Store, node: Node, row: Json) -> Iterator[Finding]:
     name = f"node {node.name}"
     try:
         engine = look.fleet.on(node)
@@ -70,7 +77,9 @@ def _node(look: Look, store: Store, node: Node, row: Json, *, several: bool) -> 
     yield identity(name, node, info, version)
     if row["state"] == "down":
         yield bad(f"{name} state", "answers, but is marked down: nothing is placed there", "see the observer's log")
-    if problem := fitness(name, info, several=several):
+    if problem := fitness(name, info):
+        yield problem
+    if problem := isolation(name, info, version):
         yield problem
     if row["cordoned"]:
         why = f": {row['cordon_reason']}" if row["cordon_reason"] else ""
@@ -120,7 +129,18 @@ def identity(name: str, node: Node, info: Json, version: Json) -> Finding:
     return ok(name, f"Docker {said} answers, API {node.api_version}")
 
 
-def fitness(name: str, info: Json, *, several: bool) -> Finding | None:
+def several(rows: Sequence[Json]) -> Finding | None:
+    """Whether an account's containers may come to be on nodes of which each has bridges of its own."""
+    if sum(not row["cordoned"] for row in rows) < 2:
+        return None
+    return warn(
+        "nodes",
+        "several get containers, and networks do not span them: what is on different nodes cannot reach each other",
+        "one node for now: sdc-docker node cordon NAME for the others",
+    )
+
+
+def fitness(name: str, info: Json) -> Finding | None:
     """Settings of an engine that do not go with the service."""
     if info.get("LiveRestoreEnabled"):
         return bad(f"{name} engine", "live-restore is on, which swarm mode excludes", "turn it off in its daemon.json")
@@ -129,14 +149,27 @@ def fitness(name: str, info: Json, *, several: bool) -> Finding | None:
         return bad(
             f"{name} engine", f"its swarm mode is in the state {swarm}", "docker info and docker swarm on that node"
         )
-    if several and swarm != "active":
-        return warn(f"{name} engine", "it is not in the swarm", "networks reach it when node add has joined it")
     weak = [w.removeprefix("WARNING: ") for w in info.get("Warnings") or [] if _LIMITLESS.search(w)]
     if weak:
         return warn(
             f"{name} engine", f"limits do not hold: {'; '.join(weak)}", "turn the kernel's cgroup controllers on"
         )
     return None
+
+
+def isolation(name: str, info: Json, version: Json) -> Finding | None:
+    """Whether containers stay inside, by the version of what starts them."""
+    said = next((part["Version"] for part in version.get("Components") or [] if part["Name"] == "runc"), "")
+    numbers = tuple(map(int, found.groups())) if (found := re.match(r"(\d+)\.(\d+)\.(\d+)", said)) else SAFE_LATER_RUNC
+    if numbers >= (SAFE_RUNC if numbers < (1, 3) else SAFE_LATER_RUNC):
+        return None
+    fenced = any(option.startswith(_FENCES) for option in info.get("SecurityOptions") or [])
+    none = "" if fenced else ", and there is neither AppArmor, SELinux nor a user namespace against it"
+    return warn(
+        f"{name} runc",
+        f"runc {said}: an account's container can become root of the node (CVE-2025-31133){none}",
+        "runc 1.2.8, 1.3.3 or one that the distribution has mended, and userns-remap; until then let in whom you trust",
+    )
 
 
 def rows(name: str, wanted: Mapping[str, str], there: Mapping[str, str]) -> Finding:

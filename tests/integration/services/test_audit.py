@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
@@ -40,9 +39,10 @@ def test_what_is_written_is_found_again(world: World, trail: Audit) -> None:
 
 def test_what_was_answered_before_stands_before(world: World, trail: Audit) -> None:
     """Two workers write when each has its turn."""
-    first, second = Recorder(world.store), Recorder(world.store)
+    now = 1000.0
+    first, second = Recorder(world.store, lambda: now), Recorder(world.store, lambda: now)
     first.record(request(world, target="first"))
-    time.sleep(0.05)
+    now += 60
     second.record(request(world, target="second"))
     second.write()
     first.write()

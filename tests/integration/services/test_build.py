@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.account import Account
 from app.domain.policy import BuildSpec, Rules, decide_build
-from app.errors import Conflict, Error, Forbidden, InvalidParameter, NotFound
+from app.errors import Conflict, Error, Forbidden, InvalidParameter, NotFound, Unavailable
+from app.services import build as module
 from app.services.build import Builds, OpenBuild
 from app.services.build_prune import BuildPrune
 from app.services.image_pull import ImagePull
@@ -18,7 +19,7 @@ from app.stream import json_stream
 from app.stream.build_context import BuildContext
 from tests import busybox
 from tests.fakes.registry import FakeRegistries
-from tests.integration.world import World
+from tests.integration.world import World, wait_for
 from tests.unit.domain.test_policy_build import NONE
 
 
@@ -46,7 +47,7 @@ def open_(builds: Builds, account: Account, dockerfile: str, **asked: Any) -> Op
 def told(opened: OpenBuild) -> list[Any]:
     """All messages, as the relay would pass them on."""
     opened.sock.setblocking(True)
-    opened.sock.settimeout(20)
+    opened.sock.settimeout(30)
     chunked = opened.output.feed(opened.leftover)
     while block := opened.sock.recv(65536):
         chunked += opened.output.feed(block)
@@ -132,6 +133,22 @@ def test_a_forged_step_brings_nothing(world: World, builds: Builds) -> None:
     assert world.sql(owner, secret) == [("bob",)]
 
 
+def test_what_a_step_prints_makes_the_engine_no_great_work(
+    world: World, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LOOKS", 100)
+    run(builds, world.bob, "FROM busybox\n" + "".join(f"RUN {n}\n" for n in range(50)), t=["long"])
+    ids = [named(world, world.bob, "long")]
+    while parent := world.engine.images[ids[-1]].get("Parent"):
+        ids.append(parent)
+    leaves = [image_id.removeprefix("sha256:")[:12] for image_id in ids[:32]]
+    opened = open_(builds, world.alice, "FROM busybox\nRUN x\n")
+    opened.output.told.leaves = leaves
+    world.engine.calls.clear()
+    assert "Successfully built" in "".join(message.get("stream", "") for message in told(opened))
+    assert len(world.engine.called("inspect_image")) <= 100 + 10
+
+
 @pytest.mark.parametrize("dockerfile", ["FROM {}\n", "FROM busybox\nCOPY --from={} / /\n"])
 def test_another_accounts_image_is_not_there(world: World, builds: Builds, dockerfile: str) -> None:
     run(builds, world.bob, "FROM busybox\nRUN secret\n", t=["private"])
@@ -172,6 +189,46 @@ def test_a_client_that_goes(world: World, builds: Builds) -> None:
     opened.ended()
     assert world.sql("SELECT state FROM operations WHERE kind = 'build'") == [("undone",)]
     assert [name for name in world.engine.names if name.startswith("sdc.invalid/builds")] == []
+
+
+def test_one_that_takes_long_is_not_taken_for_lost(world: World, builds: Builds) -> None:
+    opened = open_(builds, world.alice, "FROM busybox\nRUN x\n", t=["slow"])
+    world.sql("UPDATE operations SET created_at = now() - interval '3 hours' WHERE kind = 'build'")
+    world.api.process.beat()
+    world.observer.recovery.run()
+    assert "Successfully tagged slow:latest" in "".join(message.get("stream", "") for message in told(opened))
+    assert named(world, world.alice, "slow") and world.sql("SELECT state FROM operations WHERE kind = 'build'") == [
+        ("done",)
+    ]
+
+
+def test_what_cannot_be_recorded_is_given_up(world: World, builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    monkeypatch.setattr(images, "put", put)
+    assert "the database is away" in run(builds, world.alice, "FROM busybox\nRUN x\n", t=["lost"])
+    assert world.sql("SELECT state FROM operations WHERE kind = 'build'") == [("undone",)]
+    assert [name for name in world.engine.names if name.startswith("sdc.invalid/builds")] == []
+
+
+def test_a_client_that_goes_between_the_pull_and_the_build(
+    world: World, builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "config": {"Cmd": ["sh"]}}
+    world.engine.publish("reg.lan/a", "1", config, layers=())
+    opened: list[OpenBuild] = []
+    real = builds._begin
+
+    def begin(*args: Any) -> Any:
+        wait_for(lambda: opened)
+        opened[0].sock.close()
+        opened[0].ended()
+        return real(*args)
+
+    monkeypatch.setattr(builds, "_begin", begin)
+    opened.append(open_(builds, world.alice, "FROM reg.lan/a:1\nRUN x\n", t=["gone"]))
+    wait_for(lambda: world.sql("SELECT state FROM operations WHERE kind = 'build'") == [("undone",)])
 
 
 def test_a_process_that_dies(world: World, builds: Builds) -> None:

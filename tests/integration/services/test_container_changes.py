@@ -119,11 +119,11 @@ def test_one_update_at_a_time(world: World) -> None:
     hang = world.engine.hang("update_container")
     first = threading.Thread(target=lambda: update(world, world.alice, "web", Memory=128 * MIB))
     first.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     with pytest.raises(Conflict, match="just being updated"):
         update(world, world.alice, "web", Memory=256 * MIB)
     hang.release()
-    first.join(10)
+    first.join(30)
     assert world.used(world.alice)[1] == 128 * MIB
 
 
@@ -212,8 +212,13 @@ def test_files_both_ways(world: World) -> None:
     opened = service.read(world.alice, "web", "/tmp/a")
     assert opened.stat == stat and opened.upstream.headers["Content-Length"]
     opened.upstream.close()
-    assert service.changes(world.alice, "web") == [{"Path": "/tmp/a", "Kind": 1}]
+    changes = service.changes(world.alice, "web")
+    changes.sock.settimeout(30)
+    assert b'\r\n[{"Path": "/tmp/a", "Kind": 1}]\n\r\n' in changes.sock.recv(65536)
+    changes.close()
     service.export(world.alice, "web").close()
+    with pytest.raises(NotFound, match="No such container: web"):
+        service.changes(world.bob, "web")
     for call in (service.stat, service.read):
         with pytest.raises(NotFound, match="Could not find the file /nope in container web"):
             call(world.alice, "web", "/nope")

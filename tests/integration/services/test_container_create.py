@@ -58,7 +58,7 @@ def test_a_container_that_is_being_created_is_not_to_be_seen(world: World) -> No
     hang = world.engine.hang("create_container")
     thread = threading.Thread(target=world.create, args=(world.alice, "web"))
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     assert world.api.queries.list(world.alice, everything=True, limit=0, filters={}, size=False) == b"[]"
     assert world.api.queries.list(world.alice, everything=True, limit=0, filters={"name": ["w"]}, size=False) == b"[]"
     with pytest.raises(NotFound):
@@ -68,7 +68,7 @@ def test_a_container_that_is_being_created_is_not_to_be_seen(world: World) -> No
     with pytest.raises(Conflict, match=r'The container name "/web" is already in use by container "[0-9a-f]{64}"'):
         world.create(world.alice, "web")
     hang.release()
-    thread.join(10)
+    thread.join(30)
     assert world.api.queries.inspect(world.alice, "web")["Name"] == "/web"
 
 
@@ -137,10 +137,10 @@ def held_behind_the_engine(world: World) -> Iterator[list[object]]:
     results: list[object] = []
     thread = threading.Thread(target=lambda: results.extend(at_once([lambda: world.create(world.alice, "web")])))
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     yield results
     hang.release()
-    thread.join(10)
+    thread.join(30)
 
 
 def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
@@ -151,9 +151,9 @@ def test_a_create_that_was_taken_over_is_not_told_as_done(world: World) -> None:
         removal = world.engine.hang("remove_container")
         observer = threading.Thread(target=world.observer.recovery.run)
         observer.start()
-        assert removal.reached.wait(10)
+        assert removal.reached.wait(30)
     removal.release()
-    observer.join(10)
+    observer.join(30)
     assert isinstance(results[0], Unavailable)
     world.observer.recovery.run()
     world.assert_nothing_left(world.alice)
@@ -178,7 +178,7 @@ def test_undoing_leaves_a_volume_that_another_create_has_found(world: World, mon
     def refuse(name: str, body: dict, **_: Any) -> dict:
         monkeypatch.setattr(world.engine, "create_container", real)
         second.start()
-        assert waits.reached.wait(10)
+        assert waits.reached.wait(30)
         raise Internal("no")
 
     monkeypatch.setattr(world.engine, "create_container", refuse)
@@ -186,7 +186,7 @@ def test_undoing_leaves_a_volume_that_another_create_has_found(world: World, mon
         world.create(world.alice, "first", **VOLUMES)
     assert world.sql("SELECT name FROM volumes WHERE NOT anonymous") == [("data",)]
     waits.release()
-    second.join(10)
+    second.join(30)
     assert "data" in [mount["Name"] for mount in world.api.queries.inspect(world.alice, "second")["Mounts"]]
 
 
@@ -382,6 +382,21 @@ def test_an_image_may_not_say_where_the_process_begins_outside(world: World) -> 
         with pytest.raises(kind, match="working directory"):
             world.create(world.alice, Image=image)
         world.create(world.alice, Image=image, WorkingDir="/tmp")
+
+
+@pytest.mark.parametrize("target", ["/dev", "dev", "//x/../dev/", "/dev/pts", "/proc", "/proc/sys"])
+def test_an_image_may_not_mount_over_what_the_kernel_shows(world: World, target: str) -> None:
+    fine = {"/data": {}, "/dev/shm": {}, "/sys/fs/cgroup": {}, "/device": {}}
+    for volumes, refused in ({target: {}}, True), (fine, False):
+        config = {"Cmd": ["sh"], "Volumes": volumes}
+        image = world.engine.add_image({"os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "config": config})
+        with world.store.begin() as tx:
+            images.put(tx, image, world.engine.inspect_image(image), world.node.id, world.alice.id)
+        if refused:
+            with pytest.raises(Forbidden, match="a mount at /"):
+                world.create(world.alice, Image=image)
+        else:
+            world.create(world.alice, Image=image)
 
 
 def test_an_image_without_command(world: World) -> None:

@@ -16,7 +16,7 @@ from tests.integration.world import World
 def read(stream: RawStream) -> bytes:
     """All until the engine's end."""
     sock: socket.socket = stream.sock
-    sock.settimeout(10)
+    sock.settimeout(30)
     data = stream.leftover
     while block := sock.recv(65536):
         data += block
@@ -181,10 +181,10 @@ def test_an_exec_of_a_container_that_goes_meanwhile(world: World) -> None:
 
     thread = threading.Thread(target=make)
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.api.lifecycle.remove(world.alice, "web", force=True, volumes=False, link=False)
     hang.release()
-    thread.join(10)
+    thread.join(30)
     assert isinstance(failed[0], NotFound)
 
 

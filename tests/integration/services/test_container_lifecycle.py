@@ -420,7 +420,7 @@ def test_only_one_of_two_removals(world: World) -> None:
     hang = world.engine.hang("remove_container")
     thread = threading.Thread(target=remove, args=(world, "web"))
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     for force in (False, True):
         with pytest.raises(Conflict) as refused:
             remove(world, "web", force=force)
@@ -433,7 +433,7 @@ def test_only_one_of_two_removals(world: World) -> None:
     listed = world.api.queries.list(world.alice, everything=True, limit=0, filters={}, size=False)
     assert b'"State":"removing","Status":"Removal In Progress"' in listed
     hang.release()
-    thread.join(10)
+    thread.join(30)
     world.assert_nothing_left(world.alice)
 
 

@@ -23,12 +23,12 @@ def test_an_older_answer_never_overwrites_a_newer_one(world: World) -> None:
     hang = world.engine.hang("inspect_container", after=True)
     slow = threading.Thread(target=world.observer.sync.refresh, args=(container_id,))
     slow.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.engine.die(world.on_engine(container_id).id, 7)  # type: ignore[union-attr]
     world.api.sync.refresh(container_id)
     assert world.state(container_id) == "exited"
     hang.release()
-    slow.join(10)
+    slow.join(30)
     row = world.row(container_id)
     assert row and (row.state, row.exit_code) == ("exited", 7)
     assert [entry["State"] for entry in listed(world)] == ["exited"]
@@ -39,10 +39,10 @@ def test_a_rename_is_not_overwritten_by_a_slow_answer(world: World) -> None:
     hang = world.engine.hang("inspect_container", after=True)
     slow = threading.Thread(target=world.observer.sync.refresh, args=(container_id,))
     slow.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.api.lifecycle.rename(world.alice, "old", "new")
     hang.release()
-    slow.join(10)
+    slow.join(30)
     assert [entry["Names"] for entry in listed(world)] == [["/new"]]
     assert (world.row(container_id).inspect or {})["Name"] == "/new"  # type: ignore[union-attr]
 
@@ -57,10 +57,10 @@ def test_what_also_is_to_be_written_is_written_once_and_with_the_state(world: Wo
     hang = world.engine.hang("inspect_container", after=True)
     slow = threading.Thread(target=world.observer.sync.refresh, args=(container_id, count))
     slow.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.api.sync.refresh(container_id)
     hang.release()
-    slow.join(10)
+    slow.join(30)
     assert world.sql("SELECT max_containers FROM accounts WHERE login = 'alice'") == [(101,)]
 
     def refuse(_: object) -> None:
@@ -135,11 +135,11 @@ def test_giving_back_is_done_once(world: World) -> None:
     hang = world.engine.hang("inspect_container")
     other = threading.Thread(target=world.observer.sync.refresh, args=(container_id,))
     other.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.engine.die(world.on_engine(container_id).id, 0)  # type: ignore[union-attr]
     world.api.sync.refresh(container_id)
     hang.release()
-    other.join(10)
+    other.join(30)
     assert world.used(world.alice) == (1, 1 << 30, 10**9)
 
 

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,9 +47,10 @@ class Client:
     def __init__(self, opened: OpenEvents) -> None:
         self._sock: socket.socket = opened.sock
         self._data = opened.leftover
+        self._earlier = opened.earlier
         assert opened.headers == {"Transfer-Encoding": "chunked"}
 
-    def next(self, timeout: float = 5.0) -> dict | None:
+    def next(self, timeout: float = 30.0) -> dict | None:
         """The next message; None at the end of the body. Raises TimeoutError."""
         self._sock.settimeout(timeout)
         while True:
@@ -57,6 +60,12 @@ class Client:
                 if len(self._data) >= end + 2:
                     body, self._data = self._data[match.end() : end], self._data[end + 2 :]
                     return json.loads(body) if size else None
+            if self._earlier is not None:
+                piece = self._earlier()
+                self._data += piece
+                if not piece:
+                    self._earlier = None
+                continue
             block = self._sock.recv(65536)
             if not block:
                 raise EOFError
@@ -88,6 +97,27 @@ def listen(events: Events, world: World) -> Iterator:
         client.close()
 
 
+class Clock:
+    """The service's time, which goes on as a test says."""
+
+    def __init__(self) -> None:
+        self.now = time.time_ns()
+        self.sleep = time.sleep
+
+    def time_ns(self) -> int:
+        return self.now
+
+    def time(self) -> float:
+        return self.now / 1e9
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
 def test_what_comes_after_one_has_asked(world: World, listen) -> None:
     happen(world, world.alice, "create")
     client = listen()
@@ -102,6 +132,8 @@ def test_who_asks_later_is_told_nothing_of_before(
     world: World, events: Events, listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor after somebody who asked for the past alone, or who could not be answered."""
+    # Nothing is found out by a look that comes anyway.
+    monkeypatch.setattr(module, "LOOK_SECONDS", 600)
     assert listen(since=1, until=time.time_ns()).all() == []
     happen(world, world.alice, "create")
     client = listen()
@@ -117,7 +149,42 @@ def test_who_asks_later_is_told_nothing_of_before(
     with monkeypatch.context() as patched, pytest.raises(Unavailable):
         patched.setattr(store, "list_between", away)
         listen(since=1)
-    wait_for(lambda: events._cursor is None, timeout=1)
+    wait_for(lambda: events._cursor is None)
+
+
+def test_what_the_reader_has_not_seen_yet_is_of_before_all_the_same(
+    world: World, listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = listen()
+    happen(world, world.alice, "create")
+    assert first.next()["Action"] == "create"
+    look, go_on = store.list_after, threading.Event()
+
+    def slow(*given: Any) -> list:
+        assert go_on.wait(30)
+        return look(*given)
+
+    monkeypatch.setattr(store, "list_after", slow)
+    happen(world, world.alice, "start")
+    second, with_history = listen(), listen(since=1)
+    go_on.set()
+    assert first.next()["Action"] == "start"
+    happen(world, world.alice, "die")
+    assert first.next()["Action"] == second.next()["Action"] == "die"
+    assert [with_history.next()["Action"] for _ in range(3)] == ["create", "start", "die"]
+
+
+def test_who_is_told_the_end_is_listened_for_no_more(events: Events, listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has read it and asks for what comes is told nothing of before."""
+    send, left = Events._send, []
+
+    def told(self: Events, listener: object, data: bytes) -> None:
+        left.append(len(events._listeners))
+        send(self, listener, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Events, "_send", told)
+    assert listen(until=time.time_ns()).all() == []
+    assert left == [0]
 
 
 def test_each_account_its_own(world: World, listen) -> None:
@@ -158,23 +225,80 @@ def test_since_and_until(world: World, listen, wanted: list[str], since: int | N
     assert [m["Action"] for m in asked.all()] == wanted
 
 
-def test_until_a_moment_to_come(world: World, listen) -> None:
-    began = time.time_ns()
-    client = listen(until=began + SECOND // 2)
-    happen(world, world.alice, "start")
-    assert [m["Action"] for m in client.all()] == ["start"]
-    assert time.time_ns() - began >= SECOND // 2
+def test_until_a_moment_to_come(
+    world: World, events: Events, listen, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 600)
+    client = listen(until=clock.now + SECOND // 2)
+    happen(world, world.alice, "start", clock.now)
+    assert client.next()["Action"] == "start"
+    clock.now += SECOND // 2 - 1
+    happen(world, world.alice, "die", clock.now)
+    assert client.next()["Action"] == "die"
+    assert len(events._listeners) == 1
+    clock.now += SECOND
+    assert client.all() == []
 
 
-def test_until_now_is_told_what_is_stored_a_moment_later(world: World, listen) -> None:
+def test_until_now_is_told_what_is_stored_a_moment_later(
+    world: World, listen, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An observer stores an event some time after it happened."""
-    began = time.time_ns()
-    client, past = listen(since=1, until=began), listen(since=1, until=began - SECOND)
-    happen(world, world.alice, "start", began - SECOND // 100)
-    happen(world, world.alice, "die", began + SECOND // 100)
-    assert [m["Action"] for m in client.all()] == ["start"]
-    assert time.time_ns() - began < 5 * SECOND
+    monkeypatch.setattr(module, "LOOK_SECONDS", 600)
+    until = clock.now
+    client, past = listen(since=1, until=until), listen(since=1, until=until - SECOND)
+    happen(world, world.alice, "start", until - SECOND // 100)
+    happen(world, world.alice, "die", until + SECOND // 100)
+    assert client.next()["Action"] == "start"
+    # A moment later the stream ends by itself.
+    clock.now += module.LATE
+    assert client.all() == []
     assert past.all() == []
+
+
+def test_what_was_before_since_and_is_stored_late_is_not_told(world: World, listen) -> None:
+    since = time.time_ns()
+    client = listen(since=since)
+    happen(world, world.alice, "die", since - 1)
+    happen(world, world.alice, "start", since)
+    assert client.next()["Action"] == "start"
+
+
+@pytest.mark.parametrize("until", [None, 10**18], ids=["and then what comes", "alone"])
+@pytest.mark.parametrize("piece", [1, 2, 3, 10, 11], ids=str)
+def test_history_in_pieces(
+    world: World, listen, monkeypatch: pytest.MonkeyPatch, piece: int, until: int | None
+) -> None:
+    monkeypatch.setattr(module, "PIECE", piece)
+    for n in range(1, 11):
+        happen(world, world.alice, "start", n)
+        happen(world, world.bob, "start", n)
+    client = listen(since=2, until=until)
+    happen(world, world.alice, "die", 11)
+    told = [client.next()["timeNano"] for _ in range(9)]
+    assert told == list(range(2, 11))
+    assert (client.next() or {}).get("timeNano") == (None if until else 11)
+    # Those that a filter leaves out are no end.
+    assert [m["timeNano"] for m in listen(since=1, until=10**18, event=["die"]).all()] == [11]
+    monkeypatch.setattr(store, "HISTORY", 4)
+    assert [m["timeNano"] for m in listen(since=1, until=10**18).all()] == [8, 9, 10, 11]
+
+
+def test_of_a_great_history_little_is_kept(world: World, events: Events) -> None:
+    new = [
+        factories.event(
+            account_id=world.alice.id, node_id=world.node.id, time_nano=n + 1, attributes={"padding": "x" * 16_000}
+        )
+        for n in range(600)
+    ]
+    with world.store.begin() as tx:
+        store.append(tx, *new)
+    opened = events.open(world.alice, since=1, until=10**18, filters={})
+    largest = len(opened.leftover)
+    client = Client(opened)
+    assert [m["timeNano"] for m in client.all()] == list(range(1, 601))
+    assert largest < 2 * 1024 * 1024
+    client.close()
 
 
 def test_filters(world: World, listen) -> None:

@@ -34,7 +34,8 @@ def test_a_node(world: World, operator: Operator, inventory: Inventory) -> None:
     assert [(p["package"], p["containers"]) for p in packages] == [("t4-standard-1G", 1), ("t4-standard-512M", 1)]
     assert (node["leased"], node["observer_pid"]) == (False, None)
     world.sql(
-        "UPDATE nodes SET lease_process_id = %s, lease_until = now() + interval '9 s'", str(world.observer.process.id)
+        "UPDATE nodes SET lease_process_id = %s, lease_until = now() + interval '1 hour'",
+        str(world.observer.process.id),
     )
     assert inventory.node("n1")[0]["leased"] and inventory.node("n1")[0]["observer_pid"]
     for name in ("n2", ""):

@@ -19,6 +19,7 @@ from app.services.network_connect import NetworkConnect
 from app.services.network_create import MOST_NETWORKS, NetworkCreate
 from app.services.network_queries import NetworkQueries
 from app.services.network_remove import NetworkRemove
+from app.store import inventory
 from tests.integration.services.test_recovery import Killed, die_at
 from tests.integration.world import World, at_once
 
@@ -196,7 +197,7 @@ def test_a_network_that_a_create_is_joining_stays(verbs: Verbs) -> None:
     hang = verbs.world.engine.hang("create_container")
 
     def remove_meanwhile() -> None:
-        assert hang.reached.wait(10)
+        assert hang.reached.wait(30)
         try:
             verbs.remove("lan")
         finally:
@@ -345,11 +346,11 @@ def test_removed_while_a_start_makes_it_again(verbs: Verbs, world: World) -> Non
     hang = world.engine.hang("remove_network", after=True)
     with ThreadPoolExecutor(1) as pool:
         removal = pool.submit(verbs.remove, "front")
-        assert hang.reached.wait(10)
+        assert hang.reached.wait(30)
         with pytest.raises(NotFound, match=r"^network front not found$"):
             world.api.lifecycle.start(world.alice, brief)
         hang.release()
-        removal.result(10)
+        removal.result(30)
     assert (verbs.rows(), verbs.on_engine()) == ([], 0)
 
 
@@ -382,3 +383,13 @@ def test_one_that_has_the_endpoint_of_a_container_that_is_no_more(verbs: Verbs, 
     with pytest.raises(Forbidden, match="has active endpoints"):
         verbs.remove("lan")
     assert world.on_engine(web).networks  # type: ignore[union-attr]
+
+
+def test_one_that_no_node_is_left_for(verbs: Verbs, world: World) -> None:
+    verbs.create("lan")
+    with world.store.begin() as tx:
+        inventory.remove_node(tx, world.node.id)
+    verbs.remove("lan")
+    assert verbs.rows() == []
+    told = world.sql("SELECT action, attributes ->> 'name' FROM events WHERE type = 'network' ORDER BY id")
+    assert told == [("create", "lan"), ("destroy", "lan")]

@@ -33,7 +33,7 @@ def test_packages_are_found_by_name_and_id(world: World, offers: Offers) -> None
 
 
 def test_networks_are_the_accounts_own(world: World, offers: Offers) -> None:
-    mine = world.api.networks.default(world.alice, world.node)
+    mine = world.default_network(world.alice)
     assert offers.networks(world.alice) == [mine]
     assert offers.networks(world.bob) == []
     for wanted in (str(mine.uuid), mine.id):

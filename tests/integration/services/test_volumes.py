@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +11,11 @@ import pytest
 from app.domain.policy.volume import VolumeSpec
 from app.domain.volume import ANONYMOUS_LABEL
 from app.errors import Conflict, Error, Forbidden, Internal, InvalidParameter, NotFound, Unavailable
-from app.services import container_volumes
+from app.services import container_volumes, disk_usage
 from app.services.volume_sweep import VolumeSweep
 from app.store import volumes as store
 from tests.integration.services.test_recovery import Killed, die_at
-from tests.integration.world import World, at_once
+from tests.integration.world import World, at_once, wait_for
 
 DATA: dict[str, Any] = {"HostConfig": {"Binds": ["data:/data"]}}
 SIZED = VolumeSpec("data", {}, {"size": "1g"})
@@ -167,13 +169,13 @@ def test_an_undone_container_leaves_what_another_has_come_to(world: World, made_
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     world.engine._traps[("create_container", True)].clear()
     world.create(world.alice, "second", **DATA)
     rm(world, "second")
     world.engine.fail("create_container", Internal("no room"), after=True)
     hang.release()
-    thread.join(10)
+    thread.join(30)
     assert failed and rows(world) == [("data", "ready", True, 0)] and len(world.engine.volumes) == 1
 
 
@@ -216,10 +218,10 @@ def test_a_source_that_goes_meanwhile(world: World) -> None:
 
     thread = threading.Thread(target=second)
     thread.start()
-    assert hang.reached.wait(10)
+    assert hang.reached.wait(30)
     rm(world, "first")
     hang.release()
-    thread.join(10)
+    thread.join(30)
     assert isinstance(results[0], InvalidParameter) and results[0].message == "No such container: first"
     assert rows(world) == [("data", "ready", True, 0)]
 
@@ -370,18 +372,55 @@ def test_df(world: World) -> None:
     assert away == {"data": -1, "unused": 0}
 
 
-def test_one_count_for_all_who_ask(world: World) -> None:
+def test_one_count_for_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks while one is under way shares the next."""
+    monkeypatch.setattr(disk_usage, "STANDS", 0)
+    asked: set[int] = set()
+
+    def monotonic() -> float:
+        now = time.monotonic()
+        asked.add(threading.get_ident())
+        return now
+
+    monkeypatch.setattr(disk_usage, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
     world.create(world.alice, "web", **DATA)
     hang = world.engine.hang("volume_sizes")
     threads = [threading.Thread(target=world.api.disk_usage.show, args=(world.alice, ["volume"])) for _ in range(6)]
     for thread in threads:
         thread.start()
-    assert hang.reached.wait(10)
-    time.sleep(0.5)  # until all have asked
+    assert hang.reached.wait(30)
+    wait_for(lambda: len(asked) == len(threads))
     hang.release()
     for thread in threads:
-        thread.join(10)
-    assert len(world.engine.called("volume_sizes")) <= 2
+        thread.join(30)
+    assert len(world.engine.called("volume_sizes")) == 2
+
+
+def test_a_count_that_fails_is_the_answer_to_all_who_waited_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would wait as long again, one after the other."""
+    asked: set[int] = set()
+
+    def monotonic() -> float:
+        now = time.monotonic()
+        asked.add(threading.get_ident())
+        return now
+
+    monkeypatch.setattr(disk_usage, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
+    world.create(world.alice, "web", **DATA)
+    hang = world.engine.hang("volume_sizes")
+    world.engine.fail("volume_sizes", Unavailable("no answer"), after=True, times=6)
+    show = lambda: world.api.disk_usage.show(world.alice, ["volume"])["Volumes"][0]["UsageData"]["Size"]  # noqa: E731
+    with ThreadPoolExecutor(6) as pool:
+        shown = [pool.submit(show) for _ in range(6)]
+        assert hang.reached.wait(30)
+        wait_for(lambda: len(asked) == len(shown))
+        hang.release()
+        assert [s.result(30) for s in shown] == [-1] * 6
+    assert len(world.engine.called("volume_sizes")) == 1
+    world.engine._traps.clear()
+    assert show() == 0
 
 
 def test_an_engine_that_counts_already_is_asked_again(world: World) -> None:

@@ -37,6 +37,9 @@ from tests import factories
 from tests.integration.store.plans import SMALL, explained
 from tests.seed import Seeded
 
+# The rows are made for the first test: on a busy machine that takes its time.
+pytestmark = pytest.mark.timeout(400)
+
 #: Arguments that have a default or no name of their own, where a function is only looked at with them.
 OWN: dict[str, dict[str, Any]] = {
     "accounts.set_quota": {"limits": {"max_containers": 1000}},

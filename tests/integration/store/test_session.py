@@ -76,8 +76,8 @@ def test_who_waits_for_a_connection_gets_the_next_one_that_is_free(world: World)
             waiting = threading.Thread(target=wait)
             waiting.start()
             assert not got.wait(0.2)
-        assert got.wait(5), "it went to nobody"
-        waiting.join(10)
+        assert got.wait(30), "it went to nobody"
+        waiting.join(30)
     assert store.connections() == (0, most)
     for _ in range(2 * most):
         with store.begin() as tx:
@@ -143,10 +143,10 @@ def test_listen(world: World) -> None:
     began = time.monotonic()
     assert not listener.wait(0.05, wake)
     os.eventfd_write(wake, 1)
-    assert not listener.wait(10, wake)
+    assert not listener.wait(60, wake)
     threading.Timer(0.05, world.sql, ("NOTIFY sdc_test",)).start()
-    assert listener.wait(10, wake)
-    assert time.monotonic() - began < 5
+    assert listener.wait(60, wake)
+    assert time.monotonic() - began < 50
     assert not listener.wait(0.01, wake)
     world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     with pytest.raises(Unavailable):

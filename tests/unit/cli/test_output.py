@@ -44,7 +44,7 @@ def test_moments(text: str, value: datetime) -> None:
 
 @pytest.mark.parametrize(("text", "ago"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7d", 604800), ("1w", 604800)])
 def test_moments_ago(text: str, ago: int) -> None:
-    assert abs(datetime.now(UTC) - output.read_moment(text) - timedelta(seconds=ago)) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - output.read_moment(text) - timedelta(seconds=ago)) < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "h", "2026-13-01", "-2h", "2 h"])

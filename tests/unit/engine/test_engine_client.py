@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.engine import http_message
 from app.engine.client import EngineClient
 from app.errors import Conflict, Internal, InvalidParameter, NotFound, NotModified, Unavailable
 
@@ -222,6 +223,19 @@ def test_a_malformed_answer(start: Start) -> None:
     _, client = start(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
     with pytest.raises(Internal, match="malformed answer"):
         client.json("GET", "/x")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 300000", b"Transfer-Encoding: chunked"])
+def test_an_answer_that_is_too_large_to_be_kept(start: Start, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    monkeypatch.setattr(http_message, "MAX_ANSWER", 200_000)
+    body = b'"' + b"x" * 299_998 + b'"'
+    if head.startswith(b"Transfer"):
+        body = b"".join(b"4e20\r\n" + body[i : i + 20_000] + b"\r\n" for i in range(0, 300_000, 20_000)) + b"0\r\n\r\n"
+    server, client = start(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body, OK)
+    with pytest.raises(Internal, match="too large"):
+        client.json("GET", "/large")
+    assert client.json("GET", "/a") == {"a": 1}
+    assert server.connections == 2
 
 
 def test_a_stream_that_breaks_off(start: Start) -> None:

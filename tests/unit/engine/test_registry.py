@@ -223,10 +223,11 @@ def test_without_tls_only_where_it_may(server: Server) -> None:
 def test_nobody_there(server: Server) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
+        # Nobody listens at it, and nobody else can.
         host = f"registry.test:{sock.getsockname()[1]}"
-    registry = Registry(host, server.addresses, USER, insecure=lambda _: True)
-    with pytest.raises(Internal, match="connection refused"):
-        registry.manifest("a", "1")
+        registry = Registry(host, server.addresses, USER, insecure=lambda _: True)
+        with pytest.raises(Internal, match="connection refused"):
+            registry.manifest("a", "1")
 
 
 def test_pages_of_tags(server: Server) -> None:
@@ -250,7 +251,7 @@ def test_credentials() -> None:
 
 def test_a_long_challenge_takes_no_time(server: Server) -> None:
     server.answers["/v2/a/manifests/1"] = (401, {"WWW-Authenticate": "Bearer " + "a" * 60_000}, b"{}")
-    began = time.monotonic()
+    began = time.thread_time()
     with server.client() as registry, pytest.raises(Error):
         registry.manifest("a", "1")
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2

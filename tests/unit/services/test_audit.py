@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,3 +175,32 @@ def test_an_operator_has_a_name() -> None:
     assert who.source is Source.OPERATOR
     user, at, host = who.actor.rpartition("@")
     assert user and at and host
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("no room")])
+def test_two_that_write_at_a_time_write_everything_once(
+    recorder: Recorder, database: Database, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+) -> None:
+    """At the end of a process its thread does, and the exit does."""
+    for _ in range(3):
+        recorder.record(change())
+    begin, both, failures = database.begin, threading.Barrier(2), [failure]
+
+    @contextlib.contextmanager
+    def slow() -> Iterator[Database]:
+        # Where the other one may write too, it is here in that time.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        if error := failures.pop() if failures else None:
+            raise error
+        with begin() as tx:
+            yield tx
+
+    monkeypatch.setattr(database, "begin", slow)
+    threads = [threading.Thread(target=recorder.write_or_warn) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(database.rows) == (0 if failure else 3)
+    assert recorder.write() == 0

@@ -63,6 +63,7 @@ def test_a_shared_network_has_no_hostname_of_its_own() -> None:
         ({"NanoCpus": 5 * 10**8}, {"NanoCpus": 5 * 10**8, "Memory": GIB}),
         ({"CpuQuota": 50_000}, {"CpuQuota": 50_000}),
         ({"CpuQuota": 50_000, "CpuPeriod": 50_000}, {"CpuQuota": 50_000, "CpuPeriod": 50_000}),
+        ({"CpuPeriod": 50_000}, {"CpuQuota": 50_000, "CpuPeriod": 50_000}),
         ({"PidsLimit": 10}, {"PidsLimit": 10}),
         ({"PidsLimit": -1}, {"PidsLimit": 1024}),
         ({"StorageOpt": {"size": "1g"}}, {"StorageOpt": {"size": str(GIB)}}),
@@ -72,6 +73,11 @@ def test_limits(asked: dict, limits: dict) -> None:
     sent = host(**asked)
     assert limits.items() <= sent.items()
     assert ("NanoCpus" in sent) != ("CpuQuota" in sent)
+
+
+def test_a_period_that_is_too_short_for_the_packages_cpus_is_left_out() -> None:
+    sent = body(resolved(package=package(nano_cpus=10**9 // 4)), HostConfig={"CpuPeriod": 1000})["HostConfig"]
+    assert sent["NanoCpus"] == 10**9 // 4 and "CpuPeriod" not in sent
 
 
 def test_never_more_cpus_than_the_node_has() -> None:
@@ -162,6 +168,42 @@ def test_what_the_kernel_does_not_have_is_told() -> None:
         "Memory swappiness discarded.",
     ]
     assert discarded(spec(), {}) == []
+
+
+def test_inspect_has_what_was_written_where_the_engine_is_told_otherwise() -> None:
+    asked = {
+        "NetworkMode": "bridge",
+        "CapAdd": ["cap_chown"],
+        "CapDrop": ["all"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "VolumeDriver": "local",
+        "Dns": ["2001:DB8::1"],
+        "ExtraHosts": ["a=2001:DB8::1"],
+        "Tmpfs": {"/t/": "rw,noexec,size=65536k", "/u": ""},
+        "PortBindings": {
+            "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+            "81/tcp": [{"HostIp": "", "HostPort": "0"}],
+        },
+        "Ulimits": [
+            {"Name": "memlock", "Hard": -1, "Soft": -1},
+            {"Name": "nproc", "Hard": 9, "Soft": 9},
+            {"Name": "core", "Hard": 5, "Soft": 5},
+        ],
+    }
+    log = {"Type": "json-file", "Config": {"max-size": "5000m"}}
+    view = shown(spec(HostConfig={**asked, "LogConfig": log}), resolved())["HostConfig"]
+    assert {key: view[key] for key in asked} == asked
+    assert view["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5000m", "max-file": "5"}}
+    sent = host(**asked, LogConfig=log)
+    assert sent["CapDrop"] == ["ALL"] and sent["SecurityOpt"] == ["no-new-privileges"]
+    assert (sent["Dns"], sent["ExtraHosts"]) == (["2001:db8::1"], ["a:2001:db8::1"])
+    assert [limit["Name"] for limit in sent["Ulimits"]] == ["memlock", "core"]
+    assert sent["LogConfig"]["Config"]["max-size"] == "10m" and len(sent["PortBindings"]["80/tcp"]) == 1
+
+
+@pytest.mark.parametrize(("mode", "view"), [("", "default"), ("default", "default"), ("bridge", "bridge")])
+def test_the_default_network_by_the_name_that_was_given(mode: str, view: str) -> None:
+    assert shown(spec(HostConfig={"NetworkMode": mode}), resolved())["HostConfig"]["NetworkMode"] == view
 
 
 def test_published_ports() -> None:

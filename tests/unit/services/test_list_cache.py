@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from app.services import list_cache
-from app.services.list_cache import ListCache
+from app.services.list_cache import OVERHEAD, ListCache
 
 
 class Maker:
@@ -34,7 +36,8 @@ def test_another_stamp_and_another_key_are_made_anew() -> None:
 
 def test_a_list_with_durations_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(list_cache.time, "monotonic", lambda: now)
+    # Of this module alone: other threads go by the clock.
+    monkeypatch.setattr(list_cache, "time", SimpleNamespace(monotonic=lambda: now))
     cache, make = ListCache(), Maker(b"[]", ages=True)
     cache.get("a", 1, make)
     now += 0.9
@@ -46,7 +49,7 @@ def test_a_list_with_durations_is_kept_for_a_second(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_longest_unused_goes_first() -> None:
-    cache = ListCache(capacity=25)
+    cache = ListCache(capacity=25 + 2 * OVERHEAD)
     first, second, third = Maker(b"x" * 10), Maker(b"y" * 10), Maker(b"z" * 10)
     cache.get("first", 1, first)
     cache.get("second", 1, second)
@@ -58,6 +61,13 @@ def test_the_longest_unused_goes_first() -> None:
 
 
 def test_a_body_above_the_capacity_is_answered_and_not_kept() -> None:
-    cache, make = ListCache(capacity=5), Maker(b"x" * 10)
+    cache, make = ListCache(capacity=5 + OVERHEAD), Maker(b"x" * 10)
     assert cache.get("a", 1, make) == cache.get("a", 1, make) == b"x" * 10
     assert make.calls == 2
+
+
+def test_short_lists_fill_it_as_well() -> None:
+    cache = ListCache(capacity=1024 * 1024)
+    for n in range(10_000):
+        cache.get(n, 1, Maker(b"[]"))
+    assert len(cache._kept) <= 1024

@@ -191,9 +191,10 @@ def test_a_port_that_does_not(tmp_path: Path, listener: socket.socket, how: dict
 
 
 def test_a_port_where_nobody_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-    (found,) = front.through_tls("docker port", address, "", b"")
+        (found,) = front.through_tls("docker port", address, "", b"")
     assert found.verdict is BAD and "does not accept" in found.seen
 
 
@@ -241,9 +242,10 @@ def test_registry(listener: socket.socket) -> None:
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     (found,) = front.registry(at(address))
     assert found.verdict is OK
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{taken.getsockname()[1]}"
-    (found,) = front.registry(at(closed))
+        (found,) = front.registry(at(closed))
     assert found.verdict is BAD and closed in found.seen
     assert list(front.registry(look())) == []
 
@@ -305,6 +307,7 @@ def test_leases() -> None:
 def test_operations(seconds: float, verdict: Verdict) -> None:
     said = processes.operations([{"kind": "stop", "target": "ab" * 32, "seconds": seconds}])
     assert said.verdict is verdict and "stop of abababababab" in said.seen
+    assert processes.operations([{"kind": "build", "target": "x", "seconds": seconds}]).verdict is WARN
     assert processes.operations([]).verdict is OK
 
 
@@ -351,20 +354,55 @@ def test_identity(info: dict[str, Any], version: dict[str, Any], verdict: Verdic
 
 
 @pytest.mark.parametrize(
-    ("info", "several", "verdict"),
+    ("info", "verdict"),
     [
-        ({}, False, None),
-        ({"LiveRestoreEnabled": True}, False, BAD),
-        ({"Swarm": {"LocalNodeState": "locked"}}, True, BAD),
-        ({"Swarm": {"LocalNodeState": "inactive"}}, True, WARN),
-        ({"Swarm": {"LocalNodeState": "active"}}, True, None),
-        ({"Warnings": ["WARNING: No swap limit support"]}, False, WARN),
-        ({"Warnings": ["WARNING: bridge-nf-call-iptables is disabled"]}, False, None),
+        ({}, None),
+        ({"LiveRestoreEnabled": True}, BAD),
+        ({"Swarm": {"LocalNodeState": "locked"}}, BAD),
+        ({"Swarm": {"LocalNodeState": "inactive"}}, None),
+        ({"Warnings": ["WARNING: No swap limit support"]}, WARN),
+        ({"Warnings": ["WARNING: bridge-nf-call-iptables is disabled"]}, None),
     ],
 )
-def test_fitness(info: dict[str, Any], several: bool, verdict: Verdict | None) -> None:
-    said = engines.fitness("node n1", {**INFO, **info}, several=several)
+def test_fitness(info: dict[str, Any], verdict: Verdict | None) -> None:
+    said = engines.fitness("node n1", {**INFO, **info})
     assert (said.verdict if said else None) is verdict
+
+
+@pytest.mark.parametrize(
+    ("cordoned", "verdict"), [([], None), ([False], None), ([False, True], None), ([False, True, False], WARN)]
+)
+def test_several_nodes(cordoned: list[bool], verdict: Verdict | None) -> None:
+    said = engines.several([{"cordoned": is_cordoned} for is_cordoned in cordoned])
+    assert (said.verdict if said else None) is verdict
+
+
+@pytest.mark.parametrize(
+    ("runc", "options", "words"),
+    [
+        ("1.1.5+ds1", ["name=seccomp,profile=default"], "runc 1.1.5+ds1"),
+        ("1.1.5+ds1", None, "neither AppArmor"),
+        ("1.2.7", ["name=apparmor"], "runc 1.2.7"),
+        ("1.3.2", ["name=userns"], "runc 1.3.2"),
+        ("1.2.8", None, ""),
+        ("1.2.12", None, ""),
+        ("1.3.3", None, ""),
+        ("1.4.0-rc.3", None, ""),
+        ("unknown", None, ""),
+    ],
+)
+def test_isolation(runc: str, options: list[str] | None, words: str) -> None:
+    version = {**VERSION, "Components": [{"Name": "Engine", "Version": "x"}, {"Name": "runc", "Version": runc}]}
+    said = engines.isolation("node n1", {**INFO, "SecurityOptions": options}, version)
+    if not words:
+        assert said is None
+        return
+    assert said is not None and said.verdict is WARN and words in said.seen
+    assert ("neither AppArmor" in said.seen) == (options is None or options == ["name=seccomp,profile=default"])
+
+
+def test_an_engine_that_does_not_name_its_runc() -> None:
+    assert engines.isolation("node n1", INFO, VERSION) is None
 
 
 def test_rows_beside_the_engine() -> None:
