@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import http.client
 import importlib.util
 import json
@@ -25,7 +27,7 @@ import psycopg2
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def wait_until(answers: Callable[[], Any], what: str, *, timeout: float = 30, log: Path | None = None) -> None:
+def wait_until(answers: Callable[[], Any], what: str, *, timeout: float = 60, log: Path | None = None) -> None:
     """Poll until `answers()` is true. Raises AssertionError with the log's end after `timeout` seconds."""
     until = time.monotonic() + timeout
     while not answers():
@@ -86,7 +88,7 @@ class Postgres:
     def migrate(self, database: str, revision: str = "head") -> None:
         env = os.environ | {"SDC_DATABASE_URL": self.url(database)}
         command = [sys.executable, "-m", "alembic", "upgrade", revision]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=110, check=False)
         assert done.returncode == 0, done.stderr
 
     @contextlib.contextmanager
@@ -236,7 +238,21 @@ def remove_control_groups(name: str) -> None:
     """Those that an engine made with this name as the parent of its containers."""
     for group in [*Path("/sys/fs/cgroup").glob(f"*/{name}"), Path("/sys/fs/cgroup") / name]:
         for path, _, _ in os.walk(group, topdown=False):
-            os.rmdir(path)
+            # What ran in it may take a moment to go.
+            wait_until(functools.partial(_remove_folder, path), f"the end of {path}")
+
+
+def _remove_folder(path: str) -> bool:
+    """False where it is in use."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def busybox_archive() -> bytes:

@@ -137,7 +137,7 @@ SELECT now() - interval '8 seconds' * i, 'api', 'account' || account, pg_temp.nu
        CASE WHEN i % 100 = 9 THEN 'Forbidden: Privileged' ELSE '' END, 12, '198.51.100.7'
 FROM made;
 INSERT INTO audit (at, source, actor, account_id, account, verb, target_type, target, detail, result)
-SELECT now() - interval '25 minutes' * i, 'operator', 'ann@ops', pg_temp.number('account', i), 'account' || i,
+SELECT now() - interval '20 minutes' * i, 'operator', 'ann@ops', pg_temp.number('account', i), 'account' || i,
        'account.quota', 'account', 'account' || i, '{{"max_containers": 200}}', 'done'
 FROM generate_series(1, 20) AS i;
 DROP VIEW made;

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import re
+import secrets
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+#: The longest that anything is held, in seconds.
+PATIENCE = 120
 _PATH = re.compile(r"/v2/(.+)/(manifests|blobs|tags)/(.+)")
 
 
@@ -36,6 +39,10 @@ class AnyRegistry:
         self.asked: list[str] = []
         #: path -> what its answer waits for.
         self.held: dict[str, threading.Event] = {}
+        #: path -> what the second half of its content waits for.
+        self.halved: dict[str, threading.Event] = {}
+        #: What the answer to content that is sent here waits for.
+        self.taken: threading.Event | None = None
         #: path -> (status, headers) instead of what would be answered.
         self.instead: dict[str, tuple[int, dict[str, str]]] = {}
         address, port = host.rsplit(":", 1)
@@ -90,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = self._body()
         parts = urlsplit(self.path)
         if parts.path in self.here.held:
-            self.here.held[parts.path].wait(30)
+            self.here.held[parts.path].wait(PATIENCE)
         if parts.path in self.here.instead:
             status, headers = self.here.instead[parts.path]
             self._answer(status, b"", **headers)
@@ -156,23 +163,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _blobs(self, name: str, reference: str, data: bytes) -> None:
         if reference.startswith("uploads/"):
-            self._upload(name, data)
+            self._upload(name, reference, data)
         elif (name, reference) in self.here.blobs:
             self._answer(200, self.here.blobs[name, reference], **{"Docker-Content-Digest": reference})
         else:
             self._refuse(404, "BLOB_UNKNOWN")
 
-    def _upload(self, name: str, data: bytes) -> None:
-        where = f"/v2/{name}/blobs/uploads/{name.replace('/', '-')}-{len(self.here.asked)}"
-        pending = self.here.blobs.get((name, "pending"), b"") + data if self.command != "POST" else b""
-        self.here.blobs[name, "pending"] = pending
+    def _upload(self, name: str, reference: str, data: bytes) -> None:
+        if self.command == "POST":
+            reference = f"uploads/{secrets.token_hex(8)}"
+        pending = self.here.blobs.get((name, reference), b"") + data if self.command != "POST" else b""
+        self.here.blobs[name, reference] = pending
+        if self.command == "PATCH" and self.here.taken is not None:
+            self.here.taken.wait(PATIENCE)
         if self.command == "PUT":
             digest = parse_qs(urlsplit(self.path).query)["digest"][0]
             assert digest == digest_of(pending)
-            self.here.blobs[name, digest] = self.here.blobs.pop((name, "pending"))
+            self.here.blobs[name, digest] = self.here.blobs.pop((name, reference))
             self._answer(201, b"", **{"Docker-Content-Digest": digest, "Location": f"/v2/{name}/blobs/{digest}"})
         else:
-            self._answer(202, b"", Location=where, Range=f"0-{max(len(pending) - 1, 0)}")
+            self._answer(202, b"", Location=f"/v2/{name}/blobs/{reference}", Range=f"0-{max(len(pending) - 1, 0)}")
 
     def _tags(self, name: str, reference: str, data: bytes) -> None:
         tags = sorted(tag for known, tag in self.here.manifests if known == name and not tag.startswith("sha256:"))
@@ -193,6 +203,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             with contextlib.suppress(OSError):  # who asked may be dead
+                if gate := self.here.halved.get(urlsplit(self.path).path):
+                    half = len(body) // 2
+                    self.wfile.write(body[:half])
+                    gate.wait(PATIENCE)
+                    body = body[half:]
                 self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -95,7 +95,7 @@ class Docker:
         return self._stack.request(self._account, method, path if path.startswith("/v1.") else f"/v1.44{path}", body)
 
 
-def read_until(process: subprocess.Popen, wanted: bytes, timeout: float = 20) -> bytes:
+def read_until(process: subprocess.Popen, wanted: bytes, timeout: float = 60) -> bytes:
     """What the process writes to stdout, up to and with `wanted`. The pipe must be unbuffered (bufsize=0)."""
     found = bytearray()
 

@@ -6,6 +6,7 @@ The stack: a web front that asks an application, which asks a database; a worker
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import shutil
 import signal
@@ -13,7 +14,6 @@ import subprocess
 import textwrap
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -112,15 +112,15 @@ class Compose:
 
     def get(self, service: str, port: int, path: str) -> str:
         """What a service says at its published port; waits until it says something."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while True:
             where = self("port", service, str(port), check=False).text.strip()
             try:
                 if not where:
                     raise ConnectionError(f"{service} is not running")
-                with urllib.request.urlopen(f"http://{where}{path}", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://{where}{path}", timeout=20) as answer:
                     return str(answer.read().decode())
-            except (urllib.error.URLError, ConnectionError):
+            except (OSError, http.client.HTTPException):
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.1)
@@ -143,14 +143,14 @@ class Background:
     def text(self) -> str:
         return self._said.decode(errors="replace")
 
-    def wait_for(self, *words: str, timeout: float = 40) -> str:
+    def wait_for(self, *words: str, timeout: float = 80) -> str:
         until = time.monotonic() + timeout
         while not all(word in self.text for word in words):
             assert time.monotonic() < until, f"not in {timeout} s: {words} in {self.text}"
             time.sleep(0.05)
         return self.text
 
-    def end(self, sig: int = signal.SIGINT, timeout: float = 40) -> int:
+    def end(self, sig: int = signal.SIGINT, timeout: float = 80) -> int:
         self.process.send_signal(sig)
         self.process.wait(timeout)
         self._reader.join(10)

@@ -21,14 +21,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("cli", sorted(stacks.clis()) or ["20"])
 
 
+def _needs_stack(item: pytest.Item) -> bool:
+    return "stack" in getattr(item, "fixturenames", ())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the stack waits for its set-up, which may install packages."""
-    needing = [item for item in items if "stack" in getattr(item, "fixturenames", ())]
-    for item in needing:
+    """What uses many programs one after the other takes its time on a machine that has much else to do."""
+    for item in filter(_needs_stack, items):
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(180))
-    if needing:
-        needing[0].add_marker(pytest.mark.timeout(900), append=False)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+#: Whether this process has come to a test that needs the stack.
+_set_up = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """The first test that needs the stack waits for its set-up, which may install packages."""
+    if _needs_stack(item) and not item.config.stash.get(_set_up, False):
+        item.config.stash[_set_up] = True
+        item.add_marker(pytest.mark.timeout(900), append=False)
+    return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 class Load:

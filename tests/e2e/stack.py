@@ -210,7 +210,7 @@ class Stack:
             certificate = (self.certificates(account) / "cert.pem", self.certificates(account) / "key.pem")
         if certificate is not None:
             context.load_cert_chain(*certificate)
-        raw = socket.create_connection((self.address, self.port), timeout=30)
+        raw = socket.create_connection((self.address, self.port), timeout=60)
         try:
             return context.wrap_socket(raw, server_hostname=self.address)
         except BaseException:
@@ -226,7 +226,7 @@ class Stack:
         *,
         headers: Mapping[str, str] | None = None,
         certificate: tuple[Path, Path] | None = None,
-        timeout: float = 30,
+        timeout: float = 60,
     ) -> Response:
         """One request on a connection of its own; `body` is sent as it is if bytes, as JSON otherwise."""
         sent = dict(headers or {})
@@ -271,9 +271,15 @@ class Stack:
 
     def remove_all(self, account: str) -> None:
         """Every container of the account, so that a test starts from nothing."""
-        listed = self.request(account, "GET", "/v1.44/containers/json?all=1").json()
-        for container in listed:
-            self.request(account, "DELETE", f"/v1.44/containers/{container['Id']}?force=1&v=1")
+
+        def none_left() -> bool:
+            listed = self.request(account, "GET", "/v1.44/containers/json?all=1").json()
+            for container in listed:
+                self.request(account, "DELETE", f"/v1.44/containers/{container['Id']}?force=1&v=1")
+            return not listed
+
+        # One that is just removing itself refuses to be removed, and is there for a moment.
+        wait_until(none_left, f"the end of what {account} has")
 
 
 @contextlib.contextmanager

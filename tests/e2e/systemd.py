@@ -102,7 +102,7 @@ class Machine:
     def journal(self, unit: str) -> str:
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, check=False)
 
-    def wait(self, unit: str, state: str, timeout: float = 30) -> None:
+    def wait(self, unit: str, state: str, timeout: float = 60) -> None:
         until = time.monotonic() + timeout
         while (now := self.show(unit, "ActiveState")) != state:
             assert time.monotonic() < until, f"{unit} is {now} and not {state}\n{self.journal(unit)[-3000:]}"
@@ -153,7 +153,7 @@ def machine(postgres: str, environ: Mapping[str, str] = os.environ) -> Iterator[
 
 
 def _remove(cgroup: Path) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         try:
             cgroup.rmdir()

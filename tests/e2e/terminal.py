@@ -39,7 +39,7 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
-    def expect(self, pattern: bytes, timeout: float = 20) -> re.Match[bytes]:
+    def expect(self, pattern: bytes, timeout: float = 60) -> re.Match[bytes]:
         """Wait until the screen shows `pattern` behind what was expected before."""
         until = time.monotonic() + timeout
         while not (match := re.search(pattern, self._unread)):
@@ -48,7 +48,7 @@ class Terminal:
         self._unread = self._unread[match.end() :]
         return match
 
-    def ask(self, line: bytes, pattern: bytes, timeout: float = 20) -> None:
+    def ask(self, line: bytes, pattern: bytes, timeout: float = 60) -> None:
         """Type a line to a shell again and again until the answer fits: a new window size needs a moment."""
         until = time.monotonic() + timeout
         while True:
@@ -60,7 +60,7 @@ class Terminal:
                 if time.monotonic() > until or self._process.poll() is not None:
                     raise
 
-    def change_window(self, rows: int, columns: int, timeout: float = 20) -> None:
+    def change_window(self, rows: int, columns: int, timeout: float = 60) -> None:
         """Change the window's size, and have a shell in it say so.
 
         The docker CLI listens for changes only once the first size was set, and the shell may be quicker: a change that
@@ -77,7 +77,7 @@ class Terminal:
                 if time.monotonic() > until:
                     raise
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """The program's exit code; what it still shows is read."""
         until = time.monotonic() + timeout
         while self._process.poll() is None and time.monotonic() < until:

@@ -8,6 +8,7 @@ from tests.e2e.clients import Client, Docker, every_client, read_until, two_clie
 from tests.e2e.stack import Stack
 from tests.e2e.terminal import DETACH
 from tests.e2e.wire import UPGRADE, Wire, frames
+from tests.machine import wait_until
 
 ECHO = 'while read -r line; do echo "got $line"; echo "err $line" >&2; done; echo end'
 TICK = "while :; do echo tick; sleep 0.1; done"
@@ -26,7 +27,7 @@ def test_output_is_live_and_the_exit_code_comes_back(stack: Stack, alice: str, c
         read_until(process, b"wait\n")
         docker("exec", container, "touch", "/go")
         read_until(process, b"out\n")
-        assert process.wait(10) == 7
+        assert process.wait(60) == 7
         assert process.stderr.read() == b"err\n"
 
 
@@ -75,7 +76,7 @@ def test_the_end_of_input_leaves_a_detached_container_its_stdin(stack: Stack, al
             read_until(other, b"got two\n")
             docker("kill", container)
             # The client waits for the container whether it is still shown its output or not.
-            assert (one.wait(10), other.wait(10)) == (137, 137)
+            assert (one.wait(60), other.wait(60)) == (137, 137)
 
 
 def test_the_end_of_input_ends_an_attach_to_a_detached_container(stack: Stack, alice: str) -> None:
@@ -90,7 +91,7 @@ def test_the_end_of_input_ends_an_attach_to_a_detached_container(stack: Stack, a
             wire.head()
             wire.read(b"got %s\n" % line)
             wire.end_input()
-            wire.rest(timeout=5)
+            wire.rest()
     assert docker.state(container) == "running"
 
 
@@ -139,7 +140,7 @@ def test_start_attached_of_what_cannot_start(stack: Stack, alice: str, client: C
     docker = Docker(stack, alice, client)
     container = docker.container("create", "busybox", "no-such-command")
 
-    said = docker("start", "-a", container, check=False, timeout=20)
+    said = docker("start", "-a", container, check=False)
 
     assert said.code != 0 and "executable file not found in $PATH" in said.said, said
 
@@ -245,6 +246,7 @@ def test_a_line_that_is_longer_than_any_buffer_arrives_early(stack: Stack, alice
 def test_logs_without_a_stream(stack: Stack, alice: str) -> None:
     docker = Docker(stack, alice)
     container = docker.container("run", "-d", "busybox", "sh", "-c", "echo out; sleep 600")
+    wait_until(lambda: docker("logs", container).text == "out\n", "its output")
 
     with Wire(stack, alice) as wire:
         wire.send("POST", f"/v1.41/containers/{container}/attach?logs=1&stdout=1&stderr=1", headers=UPGRADE)
@@ -261,6 +263,7 @@ def test_logs_without_a_stream(stack: Stack, alice: str) -> None:
 def test_another_accounts_container_is_not_there(stack: Stack, alice: str, bob: str) -> None:
     mine, theirs = Docker(stack, alice), Docker(stack, bob)
     container = mine.container("run", "-d", "-i", "--name", "secret", "busybox", "sh", "-c", f"echo secret; {ECHO}")
+    wait_until(lambda: mine("logs", container).text == "secret\n", "its output")
 
     for name in (container, container[:12], "secret", "nobody"):
         said = theirs("attach", name, check=False)

@@ -24,7 +24,7 @@ def frame(data: bytes) -> bytes:
 def opened(stack: Stack, account: str, path: str) -> Wire:
     wire = Wire(stack, account)
     wire.send("GET", path, headers=HANDSHAKE)
-    status, headers = wire.head(timeout=10)
+    status, headers = wire.head()
     assert status.startswith("101") and headers["Upgrade"] == "websocket", (status, headers)
     assert headers["Sec-WebSocket-Accept"] == ACCEPT
     return wire

@@ -235,7 +235,7 @@ class Side:
         def ended() -> bool:
             return not json.loads(self.call("GET", f"{V}/exec/{self.names['ran']}/json")[1])["Running"]
 
-        wait_until(ended, "the end of the exec", timeout=10)
+        wait_until(ended, "the end of the exec")
 
     def answer(self, sent: Row) -> Answer:
         body = sent.body
@@ -409,7 +409,7 @@ def test_routes_that_are_not_there(stack: Stack, path: str) -> None:
 def raw(stack: Stack, account: str, data: bytes) -> tuple[int, bytes]:
     """Bytes as they are, and the status and body of the answer. (0, b"") where the connection is just closed."""
     with stack.connect(account) as connection:
-        connection.settimeout(20)
+        connection.settimeout(60)
         connection.sendall(data)
         response = http.client.HTTPResponse(connection)
         try:

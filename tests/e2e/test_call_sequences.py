@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.behind import ask
 from tests.e2e.stack import Registry, Response, Stack
 from tests.e2e.wire import UPGRADE, Wire
+from tests.machine import wait_until
 
 SLEEP = {"Image": "busybox", "Cmd": ["sleep", "600"], "StopSignal": "SIGKILL"}
 
@@ -73,10 +74,13 @@ def test_traefik(stack: Stack, alice: str, bob: str, version: str) -> None:
         assert seen["HostConfig"]["NetworkMode"] in ("default", "bridge")
     # Then it follows what starts, ends and changes its health.
     call("POST", f"/containers/{web}/restart?t=0", status=204)
-    path = f"/events?since={since}&until={int(time.time()) + 2}&filters={go_filters(type=['container'])}"
-    lines = [json.loads(line) for line in call("GET", path).body.splitlines()]
-    assert {line["Action"] for line in lines} >= {"start", "die"}
-    assert {line["Actor"]["ID"] for line in lines} == {web}
+
+    def heard() -> list[dict[str, Any]]:
+        path = f"/events?since={since}&until={int(time.time()) + 1}&filters={go_filters(type=['container'])}"
+        return [json.loads(line) for line in call("GET", path).body.splitlines()]
+
+    wait_until(lambda: {line["Action"] for line in heard()} >= {"start", "die"}, "the restart in its events")
+    assert {line["Actor"]["ID"] for line in heard()} == {web}
 
 
 @pytest.mark.parametrize("version", ["1.24", "1.41"])

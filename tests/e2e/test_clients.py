@@ -11,6 +11,7 @@ import pytest
 
 from tests import later
 from tests.e2e.stack import Result, Stack, clis
+from tests.machine import wait_until
 
 #: Program and the version that it is pinned to.
 CLIENTS = [
@@ -58,7 +59,7 @@ def test_a_day_of_work(stack: Stack, alice: str, which: str, api: str | None, tm
     assert docker("exec", "-i", "work", "sh", "-c", "cat; echo $A", input=b"x\n").text == "x\nb\n"
     assert made.text.strip()[:12] in docker("ps").text
     assert docker("inspect", "-f", "{{.State.Running}} {{.HostConfig.Memory}}", "work").text == "true 67108864\n"
-    assert "begun" in docker("logs", "work").text
+    wait_until(lambda: "begun" in docker("logs", "work").text, "its output")
     assert "while sleep" in docker("top", "work").text
     assert stack.node_address in docker("port", "work").text
     assert "64MiB" in docker("stats", "--no-stream", "work").text
@@ -77,9 +78,12 @@ def test_a_day_of_work(stack: Stack, alice: str, which: str, api: str | None, tm
     docker("restart", "-t", "0", "renamed")
     docker("stop", "-t", "0", "renamed")
     assert docker("wait", "renamed").text == "137\n"
-    listed = docker("events", "--since", str(since), "--until", str(int(time.time()) + 1)).text
-    for action in ("create", "start", "die", "pause", "commit"):
-        assert action in listed
+
+    def told() -> set[str]:
+        listed = docker("events", "--since", str(since), "--until", str(int(time.time()) + 1)).text
+        return {action for action in ("create", "start", "die", "pause", "commit") if action in listed}
+
+    wait_until(lambda: len(told()) == 5, "the day in the events")
     docker("rm", "-v", "renamed", "failed")
     docker("rmi", "day:three", "day:one")
     gone = docker("inspect", "renamed", check=False)
@@ -108,7 +112,7 @@ def makes_images(docker: Callable[..., Result], tmp_path: Path) -> None:
 def connects(docker: Callable[..., Result]) -> None:
     docker("network", "create", "day-net")
     docker("network", "connect", "day-net", "renamed")
-    docker("run", "--rm", "--net", "day-net", "busybox", "ping", "-c", "1", "-W", "2", "renamed")
+    docker("run", "--rm", "--net", "day-net", "busybox", "ping", "-c", "1", "-W", "20", "renamed")
     docker("network", "disconnect", "day-net", "renamed")
     docker("network", "rm", "day-net")
     docker("volume", "create", "--name", "day-volume")

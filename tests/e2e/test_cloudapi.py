@@ -106,7 +106,7 @@ def test_who_has_not_signed_is_refused(stack: Stack, cloud: Cloud) -> None:
 def test_a_wrong_clock_is_told(cloud: Cloud) -> None:
     for seconds in (-280, 280):
         assert cloud("GET", "/my", date=formatdate(time.time() + seconds, usegmt=True)).status == 200
-    for seconds in (-310, 310, -86400):
+    for seconds in (-310, 330, -86400):
         answer = cloud("GET", "/my", date=formatdate(time.time() + seconds, usegmt=True))
         assert refusal(answer) == (400, "InvalidHeader")
         assert "clock skew" in answer.json()["message"]
@@ -148,7 +148,7 @@ def test_removing_a_key_ends_what_it_opened(stack: Stack, cloud: Cloud, alice: s
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         assert cloud("DELETE", f"/my/keys/{fingerprint}").status == 204
         assert stack.request(None, "GET", "/info", certificate=pair).status == 401
-        connection.settimeout(8)
+        connection.settimeout(60)
         while connection.recv(65536):
             pass
         connection.close()
@@ -182,15 +182,20 @@ def test_the_front_stops_what_is_too_much(stack: Stack, cloud: Cloud) -> None:
     assert {answer.status for answer in answers} == {200}
     host, _, port = stack.cloudapi.rpartition(":")
     context = ssl.create_default_context(cafile=stack.about["ca_file"])
-    with (
-        socket.create_connection((host, int(port)), timeout=30, source_address=("127.0.0.9", 0)) as raw,
-        context.wrap_socket(raw, server_hostname=host) as connection,
-    ):
-        connection.sendall(b"GET /--ping HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
-        seen = b""
-        while seen.count(b"HTTP/1.1 ") < 400 and (data := connection.recv(65536)):
-            seen += data
-    assert b"HTTP/1.1 429" in seen and b'{"code":"RequestThrottled"' in seen
+
+    def throttled() -> bool:
+        """Whether one of 400 requests without a pause is: their rate counts, which is the machine's."""
+        with (
+            socket.create_connection((host, int(port)), timeout=60, source_address=("127.0.0.9", 0)) as raw,
+            context.wrap_socket(raw, server_hostname=host) as connection,
+        ):
+            connection.sendall(b"GET /--ping HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+            seen = b""
+            while seen.count(b"HTTP/1.1 ") < 400 and (data := connection.recv(65536)):
+                seen += data
+        return b"HTTP/1.1 429" in seen and b'{"code":"RequestThrottled"' in seen
+
+    wait_until(throttled, "a refusal of what is too much")
     assert cloud.send("GET", "/--ping").status == 200
 
 
@@ -201,13 +206,13 @@ def test_no_socket_has_the_others_rule(stack: Stack, cloud: Cloud) -> None:
     signed = signing.signed(cloud.key, "alice", "GET", "/my")
     head = "".join(f"{field}: {value}\r\n" for field, value in signed.items())
     with socket.socket(socket.AF_UNIX) as docker:
-        docker.settimeout(20)
+        docker.settimeout(60)
         docker.connect(str(stack.app_socket))
         docker.sendall(f"GET /info HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
         assert docker.recv(65536) == b""
     assert stack.request(None, "GET", "/info", headers=signing.signed(cloud.key, "alice", "GET", "/info")).status == 401
     with socket.socket(socket.AF_UNIX) as ours:
-        ours.settimeout(20)
+        ours.settimeout(60)
         ours.connect(str(stack.cloudapi_socket))
         ours.sendall(
             b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + b"\x7f\0\0\1" * 3 + b"GET /my HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -231,6 +236,6 @@ def test_while_it_is_away_the_front_says_so(stack: Stack, cloud: Cloud, alice: s
         socket_file = stack.cloudapi_socket
         return answer.status == 200 and socket_file.exists() and socket_file.stat().st_ctime_ns > killed
 
-    wait_until(back, "CloudAPI is back", timeout=20)
+    wait_until(back, "CloudAPI is back")
     assert seen <= {(503, "ServiceUnavailable")}
     assert Docker(stack, "alice")("info").code == 0

@@ -38,6 +38,7 @@ def ids(stack: Stack, account: str) -> dict[str, str]:
 
 
 @both_generations
+@pytest.mark.timeout(900)
 def test_five_services_from_up_to_down(stack: Stack, account: str, generation: Generation, compose: Compose) -> None:
     compose.write(SHOP)
     name = generation.name
@@ -45,7 +46,7 @@ def test_five_services_from_up_to_down(stack: Stack, account: str, generation: G
     compose("up", "-d")
     assert sorted(containers(stack, account, "shop")) == [name("shop", service) for service in SERVICES]
     # Behind each other: the front, the application, the database; the worker has written.
-    wait_until(lambda: compose.get("web", 80, "/cgi-bin/index") == "hello 1\n", "the worker's first turn")
+    wait_until(lambda: compose.get("web", 80, "/cgi-bin/index") == "hello 1\n", "the worker's first turn", timeout=90)
     shows_it(stack, account, compose)
     follows_it(compose)
     runs_and_copies(stack, account, compose)
@@ -73,15 +74,22 @@ def shows_it(stack: Stack, account: str, compose: Compose) -> None:
     # Only who is on the network behind reaches what is there.
     networks = containers(stack, account, "shop")[name("shop", "cache")]["NetworkSettings"]["Networks"]
     address = networks["shop_back"]["IPAddress"]
-    ask = ("timeout", "2", "wget", "-qO-", f"http://{address}/none")
-    assert "404" in compose("exec", "-T", "app", *ask, check=False).said
-    assert compose("exec", "-T", "web", *ask, check=False).said == ""
+    ask = ("wget", "-qO-", f"http://{address}/none")
+    assert "404" in compose("exec", "-T", "app", "timeout", "20", *ask, check=False).said
+    assert compose("exec", "-T", "web", "timeout", "2", *ask, check=False).said == ""
 
 
 def follows_it(compose: Compose) -> None:
     """events and logs -f while something happens."""
     with compose.background("events") as events, compose.background("logs", "-f", "worker") as logs:
         logs.wait_for("turn")
+
+        def listens() -> bool:
+            """Nothing but an event says so."""
+            compose("kill", "-s", "CONT", "cache")
+            return "container kill" in events.text
+
+        wait_until(listens, "the first event")
         before = logs.text.count("turn")
         compose("restart", "-t", "0", "cache")
         wait_until(lambda: logs.text.count("turn") > before, "more turns")
@@ -130,7 +138,9 @@ def changes(stack: Stack, account: str, compose: Compose) -> None:
     compose("up", "-d", "--no-build", "db")
     assert ids(stack, account)["db"] != new["db"]
     assert compose("exec", "-T", "cache", "cat", "/cache/page").text == "from outside"
-    wait_until(lambda: compose.get("web", 80, "/cgi-bin/index") == "hello 1\n", "the database with its data")
+    wait_until(
+        lambda: compose.get("web", 80, "/cgi-bin/index") == "hello 1\n", "the database with its data", timeout=90
+    )
 
 
 TWO = {

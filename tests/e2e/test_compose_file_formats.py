@@ -129,8 +129,9 @@ def asks(compose: Compose, host: str) -> str:
 def test_format_1(stack: Stack, generation: Generation, compose: Compose) -> None:
     compose.write({"docker-compose.yml": FORMAT_1})
     compose("up", "-d")
-    assert compose("exec", "-T", "web", "cat", "/shared/page").text == "kept\n"
+    # Its server comes after the page.
     assert asks(compose, "database") == "kept\n"
+    assert compose("exec", "-T", "web", "cat", "/shared/page").text == "kept\n"
     env = compose("exec", "-T", "web", "env").text
     assert "DATABASE_ENV_PASSWORD=secret" in env and "DATABASE_PORT_80_TCP_PORT=80" in env
     assert compose("exec", "-T", "web", "touch", "/shared/page", check=False).code != 0
@@ -141,6 +142,7 @@ def test_format_1(stack: Stack, generation: Generation, compose: Compose) -> Non
     assert old == {name: c["Id"] for name, c in containers(stack, ACCOUNT, "shop").items()}
     compose("up", "-d", "--force-recreate", "-t", "0")
     assert not set(old.values()) & {c["Id"] for c in containers(stack, ACCOUNT, "shop").values()}
+    assert asks(compose, "database") == "kept\n"
     assert compose("exec", "-T", "web", "cat", "/shared/page").text == "kept\n"
     compose("down", "-v", "-t", "0")
     assert left(stack, ACCOUNT, "shop") == []

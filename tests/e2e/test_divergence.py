@@ -21,7 +21,7 @@ from tests.e2e.divergence.sides import Side
 from tests.e2e.stack import Stack
 
 SEQUENCES = routes.SEQUENCES | containers.SEQUENCES | images.SEQUENCES | networks.SEQUENCES
-ACCOUNT = "dora"
+ACCOUNT = "dana"
 
 #: The differences that were seen.
 seen: set[str] = set()

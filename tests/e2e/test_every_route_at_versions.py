@@ -28,6 +28,7 @@ from tests import busybox
 from tests.e2e.behind import ask, message
 from tests.e2e.stack import Registry, Response, Stack
 from tests.e2e.test_isolation_routes import WEBSOCKET
+from tests.machine import wait_until
 from tests.unit.api.stubs import Stub
 
 ENDS = (str(MINIMUM), "1.24", str(MAXIMUM))
@@ -54,12 +55,17 @@ class World:
         on = ("--network", self.net, "-v", f"{self.data}:/data")
         docker("alice", "run", "-dt", "--name", self.box, *on, "busybox", "sleep", "600")
         docker("alice", "run", "--name", self.done, "busybox", "echo", "hello")
+        # Events are told a moment later, this one as the last.
+        wait_until(lambda: b'"die"' in self.events("1.44").body, "the events of these")
         self.registry.push("walk/through", marker=self.box)
 
     def tear_down(self) -> None:
         self.stack.remove_all("alice")
         self.stack.docker("alice", "network", "rm", self.net)
         self.stack.docker("alice", "volume", "rm", self.data)
+
+    def events(self, version: str) -> Response:
+        return self.ask(version, "GET", f"/events?since={self.began}&until={time.time():.6f}")
 
     def made(self, **body: Any) -> str:
         """Another container that is not started, by its id."""
@@ -312,7 +318,7 @@ def distributed(w: World, v: str) -> Response:
 
 
 def told(w: World, v: str) -> Response:
-    response = w.ask(v, "GET", f"/events?since={w.began}&until={time.time():.6f}")
+    response = w.events(v)
     events = [json.loads(line) for line in response.body.splitlines()]
     assert any(event.get("status") == "start" for event in events)
     # Events of networks came with 1.22.
@@ -382,7 +388,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("DELETE", "/containers/{name}"): Case(removed, 204),
     ("POST", "/exec/{id}/start"): Case(exec_started),
     ("POST", "/exec/{id}/resize"): Case(
-        lambda w, v: w.ask(v, "POST", f"/exec/{w.exec('sleep', '5', start=True)}/resize?h=20&w=40")
+        lambda w, v: w.ask(v, "POST", f"/exec/{w.exec('sleep', '60', start=True)}/resize?h=20&w=40")
     ),
     ("GET", "/exec/{id}/json"): Case(
         lambda w, v: w.ask(v, "GET", f"/exec/{w.exec('true')}/json"),

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.images import image, pack
+from tests.e2e.images import forget_images, image, pack
 from tests.e2e.stack import Stack
 from tests.e2e.test_volume import clean
-from tests.machine import Engine
+from tests.machine import Engine, wait_until
 
 ACCOUNT = "alice"
 Run = Callable[..., str]
@@ -63,12 +63,16 @@ def sides(stack: Stack, engine: Engine) -> Iterator[tuple[Run, Run]]:
         return stack.docker(ACCOUNT, *words, cli=cli, input=input, check=check).text
 
     clean(stack)
+    forget_images(stack)
+    stack.docker(ACCOUNT, "builder", "prune", "-af")
     archive = pack(image("formats", "fmt:one", "fmt:two")[0])
     for run in (stock, ours):
         run("load", input=archive)
         for line in MADE:
             head, quote, rest = line.partition("'")
             run(*head.split(), *([rest.removesuffix("'")] if quote else []))
+        # It has written its file: the shell has become its last command.
+        wait_until(lambda of=run: "echo" not in of("top", "fmt-web"), "the container's sleep")
     yield stock, ours
     for run in (stock, ours):
         run("rm", "-fv", "fmt-web", "fmt-done", "fmt-made", check=False)

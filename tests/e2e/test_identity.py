@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import http.client
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -179,7 +178,7 @@ def test_a_removed_key(stack: Stack, tmp_path: Path, register: Callable, unautho
     key = KEYS["ecdsa 256"]()
     fingerprint = register("alice", key)
     pair = certify(tmp_path / "pair", key, name("alice"))
-    connection = http.client.HTTPConnection(stack.address, stack.port, timeout=20)
+    connection = http.client.HTTPConnection(stack.address, stack.port, timeout=60)
     connection.sock = stack.connect(None, certificate=pair)
     try:
         statuses = []
@@ -206,7 +205,7 @@ def test_the_logs_say_why(stack: Stack, tmp_path: Path) -> None:
         told = log.read_text()[size:]
         return "no account 'alice' with key SHA256:" in told and "no client certificate" in told
 
-    wait_until(reasons, "the reasons in the log", timeout=5)
+    wait_until(reasons, "the reasons in the log")
 
 
 # --- accepted --------------------------------------------------------------------------------------------------------
@@ -289,13 +288,12 @@ def test_open_streams_are_cut(stack: Stack, tmp_path: Path, register: Callable, 
             assert stack.sdc_docker("key", "remove", bob, fingerprint).code == 0
         else:
             assert stack.sdc_docker("account", "disable", bob).code == 0
-        until = time.monotonic() + 5
         for stream in streams:
-            stream.wait(max(until - time.monotonic(), 0.1))
+            stream.wait(60)
         if how == "key removed":
             assert other.poll() is None, "the account's other key goes on"
         else:
-            other.wait(max(until - time.monotonic(), 0.1))
+            other.wait(60)
     finally:
         stack.sdc_docker("account", "enable", bob)
         for stream in (*streams, other):

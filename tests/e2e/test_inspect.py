@@ -135,7 +135,7 @@ def test_of_any_kind(stack: Stack, ids: list[str], cli: str) -> None:
 
 
 def test_a_name_wins_over_an_id_prefix(stack: Stack, ids: list[str]) -> None:
-    prefix = ids[0][:4]
+    prefix = ids[0][:8]
     stack.docker("alice", "create", "--name", prefix, "busybox")
     assert inspect(stack, prefix)["Name"] == f"/{prefix}"
     stack.docker("alice", "rm", prefix)

@@ -111,7 +111,7 @@ def test_events_are_ones_own(stack: Stack, hers: Hers) -> None:
     def bobs() -> Result:
         return stack.docker("bob", "events", "--since", "1h", "--until", "0s", "--format", "{{json .}}")
 
-    wait_until(lambda: '"mine"' in bobs().text, "bob's own events", timeout=10)
+    wait_until(lambda: '"mine"' in bobs().text, "bob's own events")
     told = bobs()
     assert hers.id not in told.text
     # That he has a volume of such a name is his own doing.

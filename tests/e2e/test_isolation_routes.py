@@ -307,6 +307,7 @@ def test_her_names_are_free_for_him(stack: Stack, hers: Hers) -> None:
 
 def test_a_build_reaches_nothing_of_hers(stack: Stack, hers: Hers) -> None:
     """By whatever word, in whatever way of saying it."""
+    assert "Successfully built" in build(stack, "FROM busybox")
     for word in hers.words["image"]:
         for line in (
             f"FROM {word}",

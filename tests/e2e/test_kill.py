@@ -6,12 +6,13 @@ import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
 from tests.e2e.stack import Stack
-from tests.e2e.test_start_stop import POLITE, state
+from tests.e2e.test_start_stop import POLITE, is_ready, state
 from tests.machine import wait_until
 
 
 def test_kill(stack: Stack, alice: str, cli: str) -> None:
     stack.docker(alice, "run", "-d", "--name", "box", *POLITE)
+    is_ready(stack, "box")
     stack.docker(alice, "kill", "--signal", "HUP", "box", cli=cli)
     wait_until(lambda: "hup" in stack.docker(alice, "logs", "box").text, "the trap")
     assert state(stack, "box")["Running"]

@@ -50,11 +50,11 @@ def test_the_environment_and_the_hosts_file(stack: Stack, cli: str) -> None:
     stack.docker("alice", "run", "-d", "--name", "other", *SLEEP)
     stack.docker("alice", "start", "db")
     assert refused.code in (0, 1)
-    assert stack.docker("alice", "exec", "web", "ping", "-c", "1", "-W", "2", "data").code == 0
+    assert stack.docker("alice", "exec", "web", "ping", "-c", "1", "-W", "10", "data").code == 0
     stack.docker("alice", "rename", "db", "base")
     web = json.loads(stack.docker("alice", "inspect", "web").text)[0]
     assert web["HostConfig"]["Links"] == ["/base:/web/data"]
-    assert stack.docker("alice", "exec", "web", "ping", "-c", "1", "-W", "2", "data").code == 0
+    assert stack.docker("alice", "exec", "web", "ping", "-c", "1", "-W", "10", "data").code == 0
     stack.docker("alice", "rename", "base", "db")
     stack.docker("alice", "rm", "--link", "/web/data", cli=cli)
     assert json.loads(stack.docker("alice", "inspect", "web").text)[0]["HostConfig"]["Links"] is None
@@ -108,10 +108,10 @@ def test_on_a_network_of_ones_own(stack: Stack) -> None:
     stack.docker("alice", "network", "create", "lan")
     stack.docker("alice", "run", "-d", "--name", "aa", "--network", "lan", *SLEEP)
     stack.docker("alice", "run", "-d", "--name", "bb", "--network", "lan", "--link", "aa:first", *SLEEP)
-    assert stack.docker("alice", "exec", "bb", "ping", "-c", "1", "-W", "2", "first").code == 0
+    assert stack.docker("alice", "exec", "bb", "ping", "-c", "1", "-W", "10", "first").code == 0
     assert stack.docker("alice", "exec", "aa", "sh", "-c", "timeout 2 nslookup first", check=False).code != 0
     stack.docker("alice", "network", "connect", "--link", "aa:late", "lan", "db")
-    assert stack.docker("alice", "exec", "db", "ping", "-c", "1", "-W", "2", "late").code == 0
+    assert stack.docker("alice", "exec", "db", "ping", "-c", "1", "-W", "10", "late").code == 0
     shown = json.loads(stack.docker("alice", "inspect", "db").text)[0]["NetworkSettings"]["Networks"]["lan"]
     assert shown["Links"] == ["aa:late"]
     made = json.loads(stack.docker("alice", "inspect", "bb").text)[0]

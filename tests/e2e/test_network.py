@@ -27,6 +27,8 @@ def two(stack: Stack) -> Iterator[None]:
     stack.docker("alice", "run", "-d", "--name", "web", "-e", "WORD=alice", "-p", "18081:80", *SERVER)
     stack.docker("alice", "run", "-d", "--name", "client", "busybox", "sleep", "600")
     stack.docker("bob", "run", "-d", "--name", "web", "-e", "WORD=bob", "-p", "18082:80", *SERVER)
+    for account, port in (("alice", 18081), ("bob", 18082)):
+        wait_until(lambda word=account, port=port: reached(stack, port) == word, account)  # type: ignore[misc]
     yield
     for account in ("alice", "bob"):
         stack.remove_all(account)
@@ -41,7 +43,7 @@ def address(stack: Stack, account: str, name: str) -> str:
 
 
 def get(stack: Stack, port: int) -> str:
-    with urllib.request.urlopen(f"http://{stack.node_address}:{port}/", timeout=5) as response:
+    with urllib.request.urlopen(f"http://{stack.node_address}:{port}/", timeout=20) as response:
         return response.read().decode().strip()
 
 
@@ -83,14 +85,14 @@ def test_names_after_rename(stack: Stack, two: None) -> None:
         stack.docker("alice", "rename", "shop", "web")
     assert inside(stack, "wget -q -O - http://web/").text == "alice\n"
     stack.docker("alice", "restart", "-t", "0", "web")
-    assert inside(stack, "for i in 1 2 3 4 5; do wget -q -O - http://web/ && break; sleep 0.2; done").text == "alice\n"
+    assert inside(stack, "for i in $(seq 50); do wget -q -O - http://web/ && break; sleep 0.2; done").text == "alice\n"
 
 
 def test_a_stopped_one_is_renamed(stack: Stack, two: None) -> None:
     stack.docker("alice", "create", "--name", "later", "-e", "WORD=later", *SERVER)
     stack.docker("alice", "rename", "later", "sooner")
     stack.docker("alice", "start", "sooner")
-    script = "for i in 1 2 3 4 5; do wget -q -O - http://sooner/ && break; sleep 0.2; done"
+    script = "for i in $(seq 50); do wget -q -O - http://sooner/ && break; sleep 0.2; done"
     assert inside(stack, script).text == "later\n"
     assert inside(stack, "timeout 2 nslookup later").code != 0
     stack.docker("alice", "rm", "-f", "sooner")
@@ -101,7 +103,7 @@ def test_no_way_to_another_account(stack: Stack, two: None) -> None:
     ours = inside(stack, f"nc -w 2 {bobs} 80 </dev/null")
     assert ours.code != 0 and ours.text == ""
     assert inside(stack, f"ping -c 1 -W 1 {bobs}").code != 0
-    assert inside(stack, f"ping -c 1 -W 1 {address(stack, 'alice', 'web')}").code == 0
+    assert inside(stack, f"ping -c 1 -W 10 {address(stack, 'alice', 'web')}").code == 0
     assert inside(stack, f"ip route add {bobs} via $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')").code != 0
 
 
@@ -127,7 +129,7 @@ def test_network_aliases(stack: Stack, two: None) -> None:
     ask(stack, "alice", "POST", "/containers/create?name=aliased", body)
     stack.docker("alice", "start", "aliased")
     for name in ("database", "db1", "aliased"):
-        assert inside(stack, f"ping -c 1 -W 2 {name}").code == 0, name
+        assert inside(stack, f"ping -c 1 -W 10 {name}").code == 0, name
     stack.docker("alice", "rm", "-f", "aliased")
 
 
@@ -146,7 +148,7 @@ def test_published_ports(stack: Stack, two: None) -> None:
             return get(stack, int(port)) == "dynamic"
         return False
 
-    wait_until(answers, "the published port", timeout=5)
+    wait_until(answers, "the published port")
     stack.docker("alice", "rm", "-f", "dynamic")
     with pytest.raises(OSError):
         get(stack, int(port))
@@ -156,7 +158,7 @@ def test_ports_of_the_node_that_a_host_has(stack: Stack, two: None) -> None:
     """80 and 443 may be published."""
     stack.docker("alice", "run", "-d", "--name", "http", "-e", "WORD=eighty", "-p", "80:80", "-p", "443:80", *SERVER)
     for port in (80, 443):
-        wait_until(lambda port=port: reached(stack, port) == "eighty", f"port {port}", timeout=5)  # type: ignore[misc]
+        wait_until(lambda port=port: reached(stack, port) == "eighty", f"port {port}")  # type: ignore[misc]
     stack.docker("alice", "rm", "-f", "http")
 
 
@@ -174,7 +176,7 @@ def test_udp(stack: Stack, two: None) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for _ in range(3):
             client.sendto(b"ping\n", (stack.node_address, 18053))
-    wait_until(lambda: inside(stack, counted, name="udp").text == "3\n", "three datagrams", timeout=10)
+    wait_until(lambda: inside(stack, counted, name="udp").text == "3\n", "three datagrams")
     stack.docker("alice", "rm", "-f", "udp")
 
 
@@ -198,7 +200,7 @@ def test_conflicts(stack: Stack, two: None, cli: str) -> None:
         stack.docker("alice", "rm", "-f", "late", "same")
     finally:
         stack.docker("bob", "start", "web")
-    wait_until(lambda: reached(stack, 18082) == "bob", "bob's port again", timeout=5)
+    wait_until(lambda: reached(stack, 18082) == "bob", "bob's port again")
 
 
 def test_ranges(stack: Stack, two: None) -> None:

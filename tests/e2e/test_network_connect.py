@@ -39,7 +39,12 @@ def networks(stack: Stack, name: str, account: str = "alice") -> Any:
 
 
 def reaches(stack: Stack, name: str, other: str, account: str = "alice") -> bool:
-    return inside(stack, name, f"timeout 2 ping -c 1 -W 1 {other}", account).code == 0
+    """Of a way that is there, which may take its time on a busy machine."""
+    return inside(stack, name, f"timeout 20 ping -c 1 -W 10 {other}", account).code == 0
+
+
+def cut_off(stack: Stack, name: str, other: str, account: str = "alice") -> bool:
+    return inside(stack, name, f"timeout 2 ping -c 1 -W 1 {other}", account).code != 0
 
 
 def inside(stack: Stack, name: str, script: str, account: str = "alice") -> Result:
@@ -48,7 +53,7 @@ def inside(stack: Stack, name: str, script: str, account: str = "alice") -> Resu
 
 def test_connect_and_disconnect(stack: Stack, cli: str) -> None:
     """A running one: at once, over a restart and a rename."""
-    assert not reaches(stack, "cc", "dd")
+    assert cut_off(stack, "cc", "dd")
     stack.docker("alice", "network", "connect", "--alias", "till", "--ip", "10.68.0.77", "front", "dd", cli=cli)
     shown = networks(stack, "dd")
     assert set(shown) == {"front", "back"} and shown["front"]["IPAddress"] == "10.68.0.77"
@@ -65,7 +70,7 @@ def test_connect_and_disconnect(stack: Stack, cli: str) -> None:
     assert inside(stack, "cc", "timeout 2 nslookup dd").code != 0
     stack.docker("alice", "rename", "ddd", "dd")
     stack.docker("alice", "network", "disconnect", "front", "dd", cli=cli)
-    assert set(networks(stack, "dd")) == {"back"} and not reaches(stack, "cc", "10.68.0.77")
+    assert set(networks(stack, "dd")) == {"back"} and cut_off(stack, "cc", "10.68.0.77")
     gone = stack.docker("alice", "network", "disconnect", "front", "dd", cli=cli, check=False)
     assert gone.code == 1 and "is not connected to network front" in gone.said
 
@@ -94,7 +99,7 @@ def test_several_at_create(stack: Stack) -> None:
     shown = networks(stack, "many")
     assert set(shown) == {"front", "back"} and shown["front"]["IPAddress"] == "10.68.0.99"
     assert reaches(stack, "dd", "both") and reaches(stack, "cc", "many")
-    assert not reaches(stack, "dd", "10.68.0.99"), "it does not route"
+    assert cut_off(stack, "dd", "10.68.0.99"), "it does not route"
     stack.docker("alice", "rm", "-f", "many")
 
 
@@ -136,11 +141,11 @@ def test_no_way_to_another_account(stack: Stack) -> None:
     hers = [networks(stack, "cc")["front"]["IPAddress"], networks(stack, "dd")["back"]["IPAddress"]]
     assert reaches(stack, "cc", hers[0]) and reaches(stack, "cc", his, "bob")
     for name in ("cc", "dd"):
-        assert not reaches(stack, name, his)
+        assert cut_off(stack, name, his)
     for address in hers:
-        assert not reaches(stack, "cc", address, "bob")
+        assert cut_off(stack, "cc", address, "bob")
     assert inside(stack, "cc", "timeout 2 nslookup shop", "bob").code != 0
-    assert not reaches(stack, "dd", stack.host_address), "an internal network has no way out"
+    assert cut_off(stack, "dd", stack.host_address), "an internal network has no way out"
     with Unchanged(stack):
         theirs = stack.docker("bob", "ps", "-q", "--no-trunc").text.strip()
         for word in (theirs, theirs[:12]):

@@ -182,7 +182,7 @@ def test_bad_input(stack: Stack) -> None:
 def test_events(stack: Stack) -> None:
     made = stack.docker("alice", "network", "create", "told").text.strip()
     stack.docker("alice", "network", "rm", "told")
-    words = ("events", "--since", "60s", "--until", str(int(time.time()) + 1), "--filter", f"network={made}")
+    words = ("events", "--since", "10m", "--until", str(int(time.time()) + 1), "--filter", f"network={made}")
     told = stack.docker("alice", *words, "--format", "{{.Action}} {{.Actor.Attributes.name}}").text.split("\n")
     assert told[:2] == ["create told", "destroy told"]
     assert stack.docker("bob", *words).text == ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.behind import Unchanged
-from tests.e2e.clients import Client, Docker
+from tests.e2e.clients import Client, Docker, read_until
 from tests.e2e.images import on_the_engine
 from tests.e2e.stack import Stack
 from tests.machine import wait_until
@@ -203,17 +202,17 @@ def test_cp_follows_links(stack: Stack, alice: str, tmp_path: Path, cli: str) ->
 def test_signals_are_handed_on_unless_told_otherwise(stack: Stack, alice: str, cli: str, proxy: bool) -> None:
     """To the client, of `run` and of `attach`; an attached client that hands none on ends by them itself."""
     docker = Docker(stack, alice, Client(cli))
-    script = "trap 'echo got it' HUP; echo ready; while :; do sleep 0.1; done"
+    script = "trap 'echo got it' HUP; while :; do echo ready; sleep 0.1; done"
     how = (f"--sig-proxy={str(proxy).lower()}",)
     docker("run", "-d", "--name", "opt-box", "busybox", "sh", "-c", script)
-    wait_until(lambda: "ready" in docker("logs", "opt-box").text, "the trap")
     with docker.background("attach", *how, "opt-box", bufsize=0) as client:
-        time.sleep(0.5)
+        # What comes through is behind the trap, and the client's own is set before it attaches.
+        read_until(client, b"ready\n")
         client.send_signal(signal.SIGHUP)
         if proxy:
             wait_until(lambda: "got it" in docker("logs", "opt-box").text, "the signal")
             assert client.poll() is None
         else:
-            client.wait(10)
+            client.wait(30)
             assert "got it" not in docker("logs", "opt-box").text
     assert docker("inspect", "-f", "{{.State.Running}}", "opt-box").text == "true\n"

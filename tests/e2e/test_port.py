@@ -6,6 +6,7 @@ import json
 
 from tests.e2e.clients import Client, Docker, every_client
 from tests.e2e.stack import Stack
+from tests.machine import wait_until
 
 
 @every_client
@@ -29,6 +30,8 @@ def test_every_field_of_ps(stack: Stack, alice: str) -> None:
         "run", "-d", "--name", "fields", "--label", "a=b", "-v", "fields-data:/data", "-v", "/anon", "-p", "18081:80",
         "busybox", "sh", "-c", "echo 12345 >/size; sleep 600",
     )  # fmt: skip
+    look = ("exec", "fields", "cat", "/size")
+    wait_until(lambda: docker(*look, check=False).text == "12345\n", "what it writes")
     fields = [
         "ID",
         "Image",

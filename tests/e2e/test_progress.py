@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 import re
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.any_registry import AnyRegistry
+from tests.e2e.any_registry import AnyRegistry, digest_of
 from tests.e2e.clients import Client, Docker
 from tests.e2e.stack import Stack
 
@@ -32,11 +34,17 @@ def layer(seed: str) -> bytes:
 
 def test_bars(stack: Stack, any_registry: AnyRegistry, tmp_path: Path, cli: str) -> None:
     name = f"{any_registry.host}/app/bars"
-    any_registry.image("app/bars", cli, [layer(cli)])
+    layers = [layer(f"{cli} {number}") for number in range(2)]
+    any_registry.image("app/bars", cli, layers)
+    # An engine shows the last of what there is to show, each time that it comes to it: it is given the time.
+    sent, taken = threading.Event(), threading.Event()
+    any_registry.halved[f"/v2/app/bars/blobs/{digest_of(gzip.compress(layers[0], mtime=0))}"] = sent
+    any_registry.taken = taken
     docker = Docker(stack, "alice", Client(cli))
     with docker.terminal("pull", f"{name}:{cli}", columns=140) as screen:
         screen.expect(rb"Pulling from app/bars")
         screen.expect(rb"\b[0-9a-f]{12}: Downloading\s+" + BAR)
+        sent.set()
         screen.expect(rb"\b[0-9a-f]{12}: Extracting\s+" + BAR)
         screen.expect(rb"\b[0-9a-f]{12}: Pull complete")
         screen.expect(rb"Digest: sha256:[0-9a-f]{64}")
@@ -48,6 +56,7 @@ def test_bars(stack: Stack, any_registry: AnyRegistry, tmp_path: Path, cli: str)
     with docker.terminal("push", f"{name}/again:{cli}", columns=140) as screen:
         screen.expect(rb"The push refers to repository \[")
         screen.expect(rb"\b[0-9a-f]{12}: Pushing\s+" + BAR)
+        taken.set()
         screen.expect(rb"\b[0-9a-f]{12}: Pushed")
         screen.expect(cli.encode() + rb": digest: sha256:[0-9a-f]{64} size: [0-9]+")
         assert screen.wait() == 0

@@ -5,13 +5,17 @@ More of networks' is in test_network_create.py, of a builder's in test_build.py.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.e2e.behind import Unchanged
 from tests.e2e.clients import Client, Docker
 from tests.e2e.images import image, pack
 from tests.e2e.stack import Stack, clis
+from tests.e2e.test_events import stamp, told
 from tests.e2e.test_volume import clean, names
+from tests.machine import wait_until
 
 
 @pytest.fixture
@@ -22,6 +26,16 @@ def docker(stack: Stack, alice: str) -> Docker:
 
 def containers(docker: Docker) -> list[str]:
     return sorted(docker("ps", "-a", "--format", "{{.Names}}").text.split())
+
+
+def test_a_prune_is_told_behind_its_removals(stack: Stack, docker: Docker) -> None:
+    began = stamp()
+    for name in ("one", "two", "three"):
+        docker("create", "--name", name, "busybox", "true")
+    docker("container", "prune", "-f")
+    wait_until(lambda: "prune" in [event["Action"] for event in told(docker, since=began)], "the prune's event")
+    actions = [event["Action"] for event in told(docker, since=began, kind="container")]
+    assert actions == ["create"] * 3 + ["destroy"] * 3 + ["prune"]
 
 
 def test_containers(stack: Stack, docker: Docker, bob: str) -> None:
@@ -138,6 +152,7 @@ def test_bad_filters(stack: Stack, docker: Docker, cli: str, noun: str, filters:
 
 def test_system_prune(stack: Stack, docker: Docker, cli: str) -> None:
     client = Docker(stack, "alice", Client(cli))
+    since = str(time.time())
     docker("run", "--name", "done", "-v", "/free", "-v", "data:/d", "busybox", "sh", "-c", "echo x > /x")
     docker("run", "-d", "--name", "runs", "-v", "busy:/d", "busybox", "sleep", "600")
     pruned = client("system", "prune", "-f").text
@@ -146,5 +161,7 @@ def test_system_prune(stack: Stack, docker: Docker, cli: str) -> None:
     client("system", "prune", "-f", "--volumes")
     # Below 1.42 a prune takes named ones too.
     assert names(docker) == (["busy"] if cli == "20" else ["busy", "data"])
-    told = docker("events", "--since", "10m", "--until", "0s", "--filter", "event=prune", "--format", "{{.Type}}").text
-    assert {"container", "volume"} <= set(told.split())
+    words = ("--since", since, "--filter", "event=prune", "--format", "{{.Type}}", "--until")
+    wait_until(
+        lambda: {"container", "volume"} <= set(docker("events", *words, str(time.time())).text.split()), "both prunes"
+    )

@@ -45,7 +45,7 @@ def many(stack: Stack) -> Iterator[dict[str, str]]:
             for state in ("healthy", "unhealthy")
         ] == [True, True]
 
-    wait_until(healths, "health in the list", timeout=15)
+    wait_until(healths, "health in the list", timeout=60)
     yield ids
     for account in ("alice", "bob"):
         stack.remove_all(account)
@@ -221,7 +221,8 @@ def test_filters_cannot_be_made_to_run_away(stack: Stack, many: dict[str, str]) 
     evil = urllib.parse.quote(json.dumps({"name": ["(a|a|aa)+(a|a|aa)+(a|a|aa)+$" * 5, "(x+x+)+y"]}))
     began = time.monotonic()
     response = ask(stack, "alice", "GET", f"/containers/json?all=1&filters={evil}")
-    assert response.status == 200 and time.monotonic() - began < 5
+    # Without a limit it would take longer than the request may.
+    assert response.status == 200 and time.monotonic() - began < 20
 
 
 def test_filter_by_another_accounts_container(stack: Stack, many: dict[str, str]) -> None:

@@ -54,7 +54,7 @@ def test_pull(stack: Stack, any_registry: AnyRegistry) -> None:
     gate.set()
     settle(stack)
     assert "crash" not in stack.docker("alice", "images").text
-    wait_until(lambda: stack.engine.call("GET", f"/images/{image_id}/json")[0] == 404, "the content's end", timeout=30)
+    wait_until(lambda: stack.engine.call("GET", f"/images/{image_id}/json")[0] == 404, "the content's end", timeout=60)
     stack.docker("alice", "pull", "-q", name)
     assert stack.docker("alice", "images", "-q", "--no-trunc", name).text.strip() == image_id
 

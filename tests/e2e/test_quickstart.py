@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -18,6 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.e2e.stack import ADDRESS, Stack, clis, quickstart
 from tests.machine import Engine, folder, free_port, wait_until
+
+#: Each `up` of a new home makes its Python environment.
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_status_shows_parts_engine_and_accounts(stack: Stack) -> None:
@@ -53,7 +58,7 @@ def test_env_prints_only_export_lines_that_work(stack: Stack) -> None:
         ]
         script = "\n".join(lines) + "\ndocker info"
         env = {"PATH": os.environ["PATH"], "HOME": str(stack.home / "run")}
-        info = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=30, check=False)
+        info = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False)
         assert f"SDCAccount: {account}" in info.stdout, info.stderr
 
 
@@ -67,16 +72,22 @@ def test_env_of_an_unknown_account_says_how_to_add_it(stack: Stack) -> None:
 def test_a_second_up_changes_nothing_and_is_quick(stack: Stack) -> None:
     before = stack.status()
     files = _files(stack.home)
-    started = time.monotonic()
+    started = _computed()
 
     done = stack.quickstart("up")
 
-    took = time.monotonic() - started
+    took = _computed() - started
     assert done.code == 0, done.said
     assert stack.status()["parts"] == before["parts"]
     assert _files(stack.home) == files
     assert "SDCAccount: alice" in done.text and "hello" in done.text
-    assert took < 6  # About 2 s on a quiet machine.
+    assert took < 6  # About 1 s, and 15 s where it sets something up.
+
+
+def _computed() -> float:
+    """Seconds of a processor that commands have taken so far: what else the machine does is not in them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _files(home: Path) -> dict[str, bytes]:
@@ -134,12 +145,12 @@ def test_a_part_that_dies_is_started_again(stack: Stack, part: str) -> None:
     old = stack.pid(part)
     os.kill(old, signal.SIGKILL)
 
-    wait_until(lambda: stack.pid(part) not in (0, old), f"{part} runs again", timeout=20)
+    wait_until(lambda: stack.pid(part) not in (0, old), f"{part} runs again")
 
     def works() -> bool:
         return stack.docker("alice", "run", "--rm", "busybox", "echo", "again", check=False).stdout == b"again\n"
 
-    wait_until(works, f"docker run works after {part} died", timeout=30)
+    wait_until(works, f"docker run works after {part} died", timeout=120)
     # It runs, and does not only try to: nothing of the dead one is in its way.
     time.sleep(3)
     assert stack.status()["parts"][part]["state"] == "running"
@@ -162,14 +173,27 @@ def test_a_taken_port_is_named_with_its_owner() -> None:
 
 
 def test_so_is_one_for_cloudapi_but_its_default_gives_way() -> None:
-    with folder("quickstart") as parent, socket.create_server((ADDRESS, 0)) as other:
+    # As far from the Docker port as 8443 is from 2376.
+    distance = 8443 - 2376
+    with folder("quickstart") as parent, _with_a_free_port_below(distance) as other:
         home, taken = parent / "home", other.getsockname()[1]
         words = ["up", "--home", str(home), "--address", ADDRESS, "--engine", "unix:///no/sock", "--port"]
         done = quickstart(*words, str(free_port()), "--cloudapi-port", str(taken))
         assert f"port {taken} at {ADDRESS} is taken by" in done.said and "--cloudapi-port" in done.said
-        # As far from the Docker port as 8443 is from 2376 would be the same port; the engine is all that is missing.
-        assert "/no/sock" in quickstart(*words, str(taken - 8443 + 2376)).said
+        # The default would be the same port; the engine is all that is missing.
+        assert "/no/sock" in quickstart(*words, str(taken - distance)).said
         assert quickstart("down", "--home", str(home)).code == 0
+
+
+def _with_a_free_port_below(distance: int) -> socket.socket:
+    """A server at a port that has a free one so far below it."""
+    for _ in range(100):
+        server = socket.create_server((ADDRESS, 0))
+        with contextlib.suppress(OSError), socket.socket() as below:
+            below.bind((ADDRESS, server.getsockname()[1] - distance))
+            return server
+        server.close()
+    raise AssertionError("no free port below another")
 
 
 def test_a_foreign_address_is_refused() -> None:
@@ -248,7 +272,7 @@ def test_without_apt_what_is_missing_is_named() -> None:
                 (programs / path.name).symlink_to(path)
         home = parent / "home"
         words = ["up", "--home", str(home), "--address", ADDRESS, "--port", str(free_port()), "--engine", "private"]
-        done = quickstart(*words, env={"PATH": str(programs)}, timeout=60)
+        done = quickstart(*words, env={"PATH": str(programs)})
         assert done.code == 1
         assert "there is no apt-get to install them: xz-utils" in done.said
         assert quickstart("down", "--home", str(home)).code == 0
@@ -259,7 +283,7 @@ def test_an_ordinary_user_is_told_to_be_root() -> None:
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-s", "up"],
         input=Path(__file__).resolve().parents[2].joinpath("deploy/quickstart").read_bytes(),
-        capture_output=True, timeout=20, check=False, cwd="/",
+        capture_output=True, timeout=60, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 1
     assert b"must be root" in done.stderr

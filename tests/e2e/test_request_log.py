@@ -19,8 +19,13 @@ from tests.machine import UnixConnection, wait_until
 CANARY = "canary-7f3a91"
 
 
+def written(stack: Stack, part: str) -> list[str]:
+    """The lines of a log; one that is just being written is not one yet."""
+    return (stack.home / "log" / f"{part}.log").read_text(errors="replace").split("\n")[:-1]
+
+
 def lines(stack: Stack, part: str = "gunicorn") -> Iterator[dict[str, Any]]:
-    for line in (stack.home / "log" / f"{part}.log").read_text(errors="replace").splitlines():
+    for line in written(stack, part):
         if line.startswith("{"):
             yield json.loads(line)
 
@@ -32,7 +37,7 @@ def line_of(stack: Stack, request_id: str, event: str = "request") -> dict[str, 
         found[:] = [line for line in lines(stack) if line.get("request") == request_id and line["event"] == event]
         return bool(found)
 
-    wait_until(there, f"the line of {request_id}", timeout=10)
+    wait_until(there, f"the line of {request_id}")
     assert len(found) == 1, found
     return found[0]
 
@@ -69,7 +74,7 @@ def test_every_answer_has_an_id_of_ours_and_a_line(
         assert line["operation"] == operation
     assert line["client"] == "127.0.0.1"
     assert line["bytes"] == (0 if method == "HEAD" else len(answer.body))
-    assert 0 <= line["ms"] < 5000
+    assert 0 <= line["ms"] < 60_000
 
 
 def test_what_never_reaches_the_application_has_one_too(stack: Stack) -> None:
@@ -140,7 +145,7 @@ def test_no_secret_is_in_any_log(stack: Stack, alice: str) -> None:
 
 def test_every_line_of_our_processes_is_json(stack: Stack) -> None:
     for part in ("gunicorn", "observer"):
-        for line in (stack.home / "log" / f"{part}.log").read_text(errors="replace").splitlines():
+        for line in written(stack, part):
             assert json.loads(line)["level"], line
 
 
@@ -160,7 +165,7 @@ def value(text: str, name: str) -> float:
 def test_the_figures_follow_what_happens(stack: Stack, alice: str) -> None:
     docker = Docker(stack, alice)
     before = metrics(stack)
-    container = docker.container("run", "-d", "--name", "watched", "busybox", "cat", "/dev/zero")
+    container = docker.container("run", "-d", "--name", "watched", "busybox", "sleep", "600")
     with docker.background("exec", "-i", container, "cat", bufsize=0) as cat:
         cat.stdin.write(b"x" * 1000 + b"\n")
         read_until(cat, b"\n")

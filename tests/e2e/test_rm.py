@@ -68,9 +68,9 @@ def test_volumes_go_only_when_asked_and_only_anonymous_ones(stack: Stack, alice:
 def test_run_rm_leaves_nothing(stack: Stack, alice: str, empty: tuple, cli: str) -> None:
     done = stack.docker(alice, "run", "--rm", "-v", "/anon", "busybox", "sh", "-c", "exit 5", cli=cli, check=False)
     assert done.code == 5
-    wait_until(lambda: behind(stack) == empty, "nothing left", timeout=10)
+    wait_until(lambda: behind(stack) == empty, "nothing left")
     stack.docker(alice, "run", "-d", "--rm", "--name", "bg", "busybox", "sleep", "0.5", cli=cli)
-    wait_until(lambda: behind(stack) == empty, "nothing left of the one in the background", timeout=10)
+    wait_until(lambda: behind(stack) == empty, "nothing left of the one in the background")
     assert stack.docker(alice, "ps", "-aq").text == ""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
 from tests.e2e.images import image, pack
 from tests.e2e.stack import Stack
+from tests.machine import wait_until
 
 pytestmark = pytest.mark.usefixtures("fresh_images")
 
@@ -55,7 +55,7 @@ def test_tag_and_untag(stack: Stack, cli: str) -> None:
 def test_the_table_of_rules(stack: Stack, cli: str) -> None:
     image_id = load(stack, f"rules {cli}", "app:one")
     short = image_id[7:19]
-    container = stack.docker("alice", "create", "app:one", "sleep", "60").text.strip()
+    container = stack.docker("alice", "create", "app:one", "sleep", "600").text.strip()
     in_use = f'conflict: unable to remove repository reference "app:one" (must force) - container {container[:12]} is '
     in_use += f"using its referenced image {short}"
     assert refused(stack, "app:one", cli=cli) == in_use
@@ -92,10 +92,8 @@ def test_content_leaves_the_node_with_its_last_account(stack: Stack) -> None:
     for account in ("alice", "bob"):
         assert stack.engine.call("GET", f"/images/{image_id}/json")[0] == 200
         stack.docker(account, "rmi", "app:one")
-    until = time.monotonic() + 30
-    while stack.engine.call("GET", f"/images/{image_id}/json")[0] == 200:
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    content = f"/images/{image_id}/json"
+    wait_until(lambda: stack.engine.call("GET", content)[0] == 404, "the content's end", timeout=60)
     assert stack.psql("SELECT id FROM images WHERE id = %s", [image_id]) == []
     load(stack, "leaves", "app:one")
     assert stack.docker("alice", "run", "--rm", "app:one", "echo", "back").text == "back\n"

@@ -47,7 +47,7 @@ def test_stdin_is_echoed_and_nothing_of_rm_is_left(stack: Stack, alice: str, cli
 
     assert (said.stdout, said.stderr) == (b"hi\n", b"")
     # Below API 1.25 it is the client that removes, and it may do so on its way out.
-    wait_until(lambda: things(stack) <= before, "removal of the container and its volume", timeout=10)
+    wait_until(lambda: things(stack) <= before, "removal of the container and its volume")
     assert docker("ps", "-aq").stdout == b""
 
 
@@ -93,15 +93,15 @@ def test_a_reader_that_stops_stops_the_writer_and_loses_nothing(stack: Stack, al
         writer = threading.Thread(target=write, daemon=True)
         writer.start()
         seen = -1
-        until = time.monotonic() + 40
+        until = time.monotonic() + 120
         while written == 0 or written != seen:
             assert time.monotonic() < until, "the writer was never stopped"
             seen = written
             time.sleep(1.5)
         assert written < 40_000_000, "somebody keeps what nobody reads"
         received = process.stdout.read()
-        writer.join(10)
-        assert process.wait(20) == 0, process.stderr.read()
+        writer.join(60)
+        assert process.wait(60) == 0, process.stderr.read()
 
     assert sha256(received) == sha256(data)
 
@@ -122,7 +122,7 @@ def test_exit_codes_come_back(stack: Stack, alice: str, client: Client) -> None:
 
     for code, rm in ((0, []), (7, []), (7, ["--rm"]), (255, ["--rm"])):
         assert docker("run", *rm, "busybox", "sh", "-c", f"exit {code}", check=False).code == code
-    wait_until(lambda: len(docker("ps", "-aq").text.split()) == 2, "removal of the --rm ones", timeout=10)
+    wait_until(lambda: len(docker("ps", "-aq").text.split()) == 2, "removal of the --rm ones")
 
 
 @every_client
@@ -133,13 +133,13 @@ def test_the_exit_code_after_a_signal(stack: Stack, alice: str, client: Client) 
     with docker.background("run", "--name", "killed", "busybox", "sh", "-c", script, bufsize=0) as process:
         read_until(process, b"ready\n")
         docker("kill", "killed")
-        assert process.wait(20) == 137
+        assert process.wait(60) == 137
 
     # The client passes its own signals on.
     with docker.background("run", "--rm", "busybox", "sh", "-c", script, bufsize=0) as process:
         read_until(process, b"ready\n")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 9
+        assert process.wait(60) == 9
 
 
 @every_client
@@ -150,7 +150,7 @@ def test_a_detached_container_goes_on(stack: Stack, alice: str, client: Client) 
 
     assert len(container) == 64 and int(container, 16)
     assert docker.state(container) == "running"
-    wait_until(lambda: docker("logs", container).text == "here\n", "its output", timeout=10)
+    wait_until(lambda: docker("logs", container).text == "here\n", "its output")
 
 
 @every_client
@@ -158,7 +158,7 @@ def test_what_cannot_be_run_is_said_and_ends(stack: Stack, alice: str, client: C
     docker = Docker(stack, alice, client)
 
     def refused(code: int, words: str, *run: str) -> None:
-        said = docker("run", *run, check=False, timeout=30)
+        said = docker("run", *run, check=False)
         assert said.code == code and words in said.said, said
         assert said.stdout == b""
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_run_is_said_and_ends(stack: Stack, alice: str, client: C
 
     # As with Docker: what was made and not started stays; with --rm too below API 1.25, where the client gives up.
     left = 4 if client.api else 3
-    wait_until(lambda: len(docker("ps", "-aq").text.split()) == left, "removal of the --rm one", timeout=10)
+    wait_until(lambda: len(docker("ps", "-aq").text.split()) == left, "removal of the --rm one")
 
 
 def test_a_name_is_taken_in_its_own_account_only(stack: Stack, alice: str, bob: str) -> None:
@@ -195,7 +195,7 @@ def test_many_at_a_time_all_end(stack: Stack, alice: str, bob: str) -> None:
         docker = Docker(stack, (alice, bob)[number % 2], CLIENTS[number % len(CLIENTS)])
         rm = ["--rm"] if number % 3 else []
         script = f"cat; echo {number}; exit {number}"
-        said = docker("run", "-i", *rm, "busybox", "sh", "-c", script, input=b"x\n", timeout=90, check=False)
+        said = docker("run", "-i", *rm, "busybox", "sh", "-c", script, input=b"x\n", timeout=240, check=False)
         return said.code, said.stdout
 
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -213,7 +213,7 @@ def test_a_client_that_goes_away_leaves_the_container_running(stack: Stack, alic
 
     assert docker.state(docker("inspect", "-f", "{{.Id}}", "left").text.strip()) == "running"
     first = docker("logs", "left").stdout.count(b"more")
-    wait_until(lambda: docker("logs", "left").stdout.count(b"more") > first + 5, "more output", timeout=10)
+    wait_until(lambda: docker("logs", "left").stdout.count(b"more") > first + 5, "more output")
 
 
 # --- terminals -------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_a_terminal_has_the_size_of_the_window(stack: Stack, alice: str, client:
         terminal.expect(rb"on-42-stderr\r\n")
         terminal.type(b"exit 5\r")
         assert terminal.wait() == 5
-    wait_until(lambda: docker("ps", "-aq").text == "", "removal", timeout=10)
+    wait_until(lambda: docker("ps", "-aq").text == "", "removal")
 
 
 @two_clients

@@ -192,7 +192,7 @@ def test_a_passphrase_is_asked_for_once(
         try:
             terminal.expect(b"Passphrase of [^:]*id: ")
             terminal.type(b"open sesame\r")
-            assert terminal.wait(30) == 0, terminal.screen
+            assert terminal.wait() == 0, terminal.screen
         finally:
             terminal.close()
         assert terminal.screen.count(b"Passphrase") == 1
@@ -219,7 +219,7 @@ def test_a_wrong_passphrase_or_no_terminal(stack: Stack, person: Person, tmp_pat
     try:
         terminal.expect(b"Passphrase")
         terminal.type(b"open barley\r")
-        assert terminal.wait(30) == 1
+        assert terminal.wait() == 1
     finally:
         terminal.close()
     assert b"not the passphrase of" in terminal.screen
@@ -360,7 +360,7 @@ def test_an_endpoint_that_knows_neither_account_nor_key(stack: Stack, person: Pe
 
 def test_without_the_package_it_says_what_to_install(person: Person) -> None:
     done = subprocess.run(
-        [sys.executable, "-S", "-I", str(HELPER), "-h"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-S", "-I", str(HELPER), "-h"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert "python3-cryptography" in done.stderr

@@ -89,27 +89,31 @@ def test_all_parts_run_as_their_users_and_serve(service: Service) -> None:
     there = service.machine
     for part in PARTS:
         assert there.show(part, "ActiveState") == "active", there.journal(part)[-3000:]
-    users = {
-        line.split()[1]: line.split()[0] for line in there.run("ps", "-eo", "user:20,args:60").splitlines() if line
-    }
-    assert there.run("ps", "-o", "user=", "-p", there.show("sdc-docker-api", "MainPID")).strip() == "sdc-docker"
-    assert there.run("ps", "-o", "user=", "-p", there.show("sdc-docker-observer", "MainPID")).strip() == "sdc-docker"
-    assert users
+    for part in ("sdc-docker-api", "sdc-docker-cloudapi", "sdc-docker-observer"):
+        assert there.run("ps", "-o", "user=", "-p", there.show(part, "MainPID")).split() == ["sdc-docker"], part
+    workers = there.run("ps", "-o", "user=", "--ppid", there.show("sdc-docker-nginx", "MainPID")).split()
+    assert set(workers) == {"sdc-docker-nginx"}
     modes = there.run("stat", "-c", "%n %a %U %G", "/run/sdc-docker/api.sock", "/run/sdc-docker/metrics.sock")
     assert "/run/sdc-docker/api.sock 660 sdc-docker sdc-docker-nginx" in modes
     assert "/run/sdc-docker/metrics.sock 660 sdc-docker sdc-docker" in modes
     assert json.loads(service.curl("/v1.44/info"))["DriverStatus"][0] == ["SDCAccount", "alice"]
     assert "x-request-id: " in service.curl("/_ping", "-D", "-").lower()
-    line = [line for line in there.journal("sdc-docker-api").splitlines() if '"system.info"' in line][-1]
-    assert json.loads(line)["account"] == "alice"
+
+    def told() -> list[str]:
+        """Lines of the answer, once the journal has them."""
+        return [line for line in there.journal("sdc-docker-api").splitlines() if '"system.info"' in line]
+
+    wait_until(told, "the line in the journal")
+    assert json.loads(told()[-1])["account"] == "alice"
 
 
 def test_metrics_of_all_processes_are_at_the_operators_socket(service: Service) -> None:
     service.curl("/v1.44/containers/json")
-    wait_until(lambda: 'sdc_processes{kind="api"} 2.0' in service.metrics(), "two workers", timeout=20)
+    wait_until(lambda: 'sdc_processes{kind="api"} 2.0' in service.metrics(), "two workers")
     wait_until(lambda: 'sdc_api{what="threads"} 32.0' in service.metrics(), "the figures of two workers")
+    counted = 'sdc_requests_total{method="GET",operation="containers.list",status="200"}'
+    wait_until(lambda: counted in service.metrics(), "the request")
     text = service.metrics()
-    assert 'sdc_requests_total{method="GET",operation="containers.list",status="200"}' in text
     assert "sdc_database_up 1.0" in text
     assert "alice" not in text
 
@@ -165,26 +169,27 @@ def test_a_killed_part_is_started_again(service: Service, part: str) -> None:
     there = service.machine
     before = there.show(part, "MainPID")
     there.run("kill", "-9", before)
-    wait_until(lambda: there.show(part, "MainPID") not in ("0", before), f"another {part}", timeout=20)
+    wait_until(lambda: there.show(part, "MainPID") not in ("0", before), f"another {part}")
     there.wait(part, "active")
-    wait_until(service.answers, "an answer", timeout=20)
+    wait_until(service.answers, "an answer")
 
 
 def test_a_wrong_setting_is_said_once(service: Service) -> None:
     there = service.machine
     right = there.run("cat", "/etc/sdc-docker/environment")
+    words = "SDC_THREADS must be a whole number from 1 to 1024, not 'many'"
     there.write("/etc/sdc-docker/environment", right + "SDC_THREADS=many\n", "600")
     try:
         for part in ("sdc-docker-api", "sdc-docker-observer"):
             there.systemctl("restart", part, check=False)
             there.wait(part, "failed")
-            assert "SDC_THREADS must be a whole number from 1 to 1024, not 'many'" in there.journal(part)
+            wait_until(lambda part=part: words in there.journal(part), "the word")  # type: ignore[misc]
         time.sleep(2)
         assert there.show("sdc-docker-api", "NRestarts") == "0"
     finally:
         there.write("/etc/sdc-docker/environment", right, "600")
         there.systemctl("restart", "sdc-docker-api", "sdc-docker-observer")
-    wait_until(service.answers, "an answer", timeout=20)
+    wait_until(service.answers, "an answer")
 
 
 def test_a_stop_stops_all_of_it_in_time(service: Service) -> None:
@@ -193,6 +198,7 @@ def test_a_stop_stops_all_of_it_in_time(service: Service) -> None:
     there.systemctl("stop", "sdc-docker.target")
     for part in PARTS:
         there.wait(part, "inactive")
-    assert time.monotonic() - began < 15
+    # By themselves, before systemd kills them.
+    assert time.monotonic() - began < 60
     there.systemctl("start", "sdc-docker.target")
-    wait_until(service.answers, "an answer", timeout=60)
+    wait_until(service.answers, "an answer")

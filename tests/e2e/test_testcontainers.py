@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.compose import give
 from tests.e2e.stack import Stack
 
@@ -17,12 +19,12 @@ import urllib.request
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.image import DockerImage
 from testcontainers.core.network import Network
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
 with Network() as network:
     web = DockerContainer("busybox").with_command("httpd -f -v -h /etc").with_exposed_ports(80)
     web.with_network(network).with_network_aliases("web").with_env("A", "b").with_name("tc-web")
-    with web:
+    with web.waiting_for(HttpWaitStrategy(80, "/passwd")):
         address = f"http://{web.get_container_host_ip()}:{web.get_exposed_port(80)}/passwd"
         print("page", urllib.request.urlopen(address, timeout=10).read().startswith(b"root:"))
         print("exec", web.exec(["sh", "-c", "echo $A"]).output)
@@ -51,6 +53,7 @@ with DockerContainer("postgres").with_exposed_ports(5432) as base:
 """
 
 
+@pytest.mark.timeout(600)
 def test_containers_networks_images_and_a_database(stack: Stack, tmp_path: Path) -> None:
     account = give(stack, "dora")
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo one >/built\n")
@@ -62,7 +65,7 @@ def test_containers_networks_images_and_a_database(stack: Stack, tmp_path: Path)
     }
     done = subprocess.run(
         [sys.executable, "-c", f"IMAGE = {str(tmp_path)!r}\n{PROGRAM}"],
-        env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+        env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

@@ -8,13 +8,21 @@ import pytest
 
 from tests.e2e.behind import Unchanged, ask, message
 from tests.e2e.stack import Stack
+from tests.machine import wait_until
 
 
 @pytest.fixture(scope="module")
 def box(stack: Stack) -> Iterator[str]:
     stack.remove_all("alice")
     words = ("run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 601 & sleep 602; :")
-    yield stack.docker("alice", *words).text.strip()
+    container_id = stack.docker("alice", *words).text.strip()
+
+    def commands() -> list[str]:
+        shown = ask(stack, "alice", "GET", "/containers/box/top?ps_args=-eo%20pid,comm").json()
+        return sorted(command for _, command in shown["Processes"])
+
+    wait_until(lambda: commands() == ["sh", "sleep", "sleep"], "its processes")
+    yield container_id
     stack.remove_all("alice")
 
 

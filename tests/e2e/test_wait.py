@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -25,7 +24,7 @@ def test_exit_codes_of_several_containers(stack: Stack, alice: str, client: Clie
 
     assert docker("wait", *made).text == "".join(f"{code}\n" for code in codes)
     # What has ended is told at once, again and again.
-    assert docker("wait", made[0], timeout=10).text == "3\n"
+    assert docker("wait", made[0]).text == "3\n"
 
 
 @every_client
@@ -49,7 +48,7 @@ def test_one_that_has_removed_itself_before(stack: Stack, alice: str, api: str) 
     docker = Docker(stack, alice)
     container = docker.container("create", "--rm", "busybox", "sh", "-c", "exit 7")
     docker("start", container)
-    wait_until(lambda: docker("ps", "-aq").text == "", "its removal", timeout=10)
+    wait_until(lambda: docker("ps", "-aq").text == "", "its removal")
 
     done = stack.request(alice, "POST", f"/v{api}/containers/{container}/wait")
     assert (done.status, done.json()) == (200, {"StatusCode": 7})
@@ -61,10 +60,9 @@ def test_the_head_comes_at_once(stack: Stack, alice: str, api: str) -> None:
     container = docker.container("run", "-d", "busybox", "sleep", "600")
 
     with Wire(stack, alice) as wire:
-        began = time.monotonic()
         wire.send("POST", f"/v{api}/containers/{container}/wait")
-        status, headers = wire.head(timeout=1)
-        assert time.monotonic() - began < 1
+        # While it runs, which it does for ten minutes.
+        status, headers = wire.head()
         assert (status, headers["Content-Type"]) == ("200 OK", "application/json")
         assert wire.silent(0.5)
         docker("kill", container)
@@ -83,8 +81,8 @@ def test_conditions(stack: Stack, alice: str) -> None:
     with Wire(stack, alice) as exits, Wire(stack, alice) as goes:
         exits.send("POST", f"{path}?condition=next-exit")
         goes.send("POST", f"{path}?condition=removed")
-        exits.head(timeout=1)
-        goes.head(timeout=1)
+        exits.head()
+        goes.head()
         assert exits.silent(0.5)
         docker("start", container)
         assert answer(exits) == {"StatusCode": 4}
@@ -105,7 +103,7 @@ def test_next_exit_of_what_has_ended_waits_for_the_next(stack: Stack, alice: str
 
     with Wire(stack, alice) as wire:
         wire.send("POST", f"/v1.44/containers/{container}/wait?condition=next-exit")
-        wire.head(timeout=1)
+        wire.head()
         assert wire.silent(0.5)
         docker("start", container)
         wire_answer = answer(wire)
@@ -115,11 +113,13 @@ def test_next_exit_of_what_has_ended_waits_for_the_next(stack: Stack, alice: str
 
 def test_removed_of_an_rm_container(stack: Stack, alice: str) -> None:
     docker = Docker(stack, alice)
-    container = docker.container("run", "-d", "--rm", "busybox", "sh", "-c", "sleep 1; exit 8")
+    script = "while [ ! -e /go ]; do sleep 0.1; done; exit 8"
+    container = docker.container("run", "-d", "--rm", "busybox", "sh", "-c", script)
 
     with Wire(stack, alice) as wire:
         wire.send("POST", f"/v1.44/containers/{container}/wait?condition=removed")
-        wire.head(timeout=1)
+        wire.head()
+        docker("exec", container, "touch", "/go")
         assert answer(wire) == {"StatusCode": 8}
         assert docker.call("GET", "/containers/json?all=1").json() == []
         assert docker.call("GET", f"/containers/{container}/json").status == 404
@@ -141,11 +141,11 @@ def test_a_client_that_goes_away_leaves_no_trace(stack: Stack, alice: str) -> No
     for _ in range(5):
         with Wire(stack, alice) as wire:
             wire.send("POST", f"/v1.44/containers/{container}/wait")
-            wire.head(timeout=1)
+            wire.head()
 
     docker("kill", container)
 
-    assert docker("wait", container, timeout=10).text == "137\n"
+    assert docker("wait", container).text == "137\n"
     assert docker.state(container) == "exited"
 
 

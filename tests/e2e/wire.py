@@ -40,14 +40,14 @@ class Wire:
         self.write("\r\n".join(lines).encode() + b"\r\n\r\n" + data + behind)
 
     def write(self, data: bytes) -> None:
-        self._sock.settimeout(20)
+        self._sock.settimeout(60)
         self._sock.sendall(data)
 
     def end_input(self) -> None:
         """Say no more, as the oldest clients do it: by TCP alone."""
         socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
-    def head(self, timeout: float = 20) -> tuple[str, Message]:
+    def head(self, timeout: float = 60) -> tuple[str, Message]:
         """The response's status line without the protocol, and its headers."""
         self._read_until(lambda: b"\r\n\r\n" in self._unread, timeout)
         assert b"\r\n\r\n" in self._unread, self._unread
@@ -55,7 +55,7 @@ class Wire:
         line, _, fields = head.partition(b"\r\n")
         return line.decode().removeprefix("HTTP/1.1 "), BytesParser().parsebytes(fields + b"\r\n\r\n")
 
-    def read(self, wanted: bytes, timeout: float = 20) -> bytes:
+    def read(self, wanted: bytes, timeout: float = 60) -> bytes:
         """What comes, up to and with `wanted`."""
         self._read_until(lambda: wanted in self._unread, timeout)
         assert wanted in self._unread, f"not in {timeout} s: {wanted!r} in {self._unread!r}"
@@ -63,7 +63,7 @@ class Wire:
         found, self._unread = self._unread[:end], self._unread[end:]
         return found
 
-    def rest(self, timeout: float = 20) -> bytes:
+    def rest(self, timeout: float = 60) -> bytes:
         """What comes until the server ends the connection."""
         self._read_until(lambda: False, timeout)
         assert self._ended, f"the connection was not ended in {timeout} s: {self._unread!r}"

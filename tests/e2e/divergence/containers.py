@@ -595,10 +595,12 @@ def _execs() -> list[Ask]:
 def _files() -> list[Ask]:
     path = "/containers/files/archive"
     tar = {"Content-Type": "application/x-tar"}
+    # The two outputs are read apart: what comes next waits until the first is in the log.
+    script = "trap 'echo hi; exit 3' USR1; echo oh >&2; while :; do sleep 0.1; done"
     return [
         ask(
             f"{CREATE}?name=files",
-            {"Image": "busybox", "Cmd": ["sh", "-c", "echo oh >&2; sleep 0.1; echo hi; exit 3"]},
+            {"Image": "busybox", "Cmd": ["sh", "-c", script]},
             keep="f",
         ),
         ask(f"GET {path}"),
@@ -621,6 +623,8 @@ def _files() -> list[Ask]:
         ask("GET /containers/files/changes"),
         ask("GET /containers/files/export", head_only=True),
         ask("POST /containers/files/start"),
+        ask("GET /containers/files/logs?stderr=1&stdout=0", until="oh"),
+        ask("POST /containers/files/kill?signal=USR1"),
         ask("POST /containers/files/wait"),
         ask("GET /containers/files/logs?stdout=1&stderr=0"),
         ask("GET /containers/files/logs?stderr=1&stdout=0"),

@@ -15,8 +15,8 @@ from typing import Any
 
 from tests.e2e.divergence.pairs import Ask, ask
 
-_UNTIL_SECONDS = 20
-_PATIENCE = 30
+_UNTIL_SECONDS = 60
+_PATIENCE = 60
 
 
 @dataclass(frozen=True)
