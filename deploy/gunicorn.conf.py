@@ -3,9 +3,9 @@ way of app/settings.py; SETTINGS.md lists it.
 
 SDC_THREADS times SDC_WORKERS is the number of requests that run at the same time. Attach, exec, logs -f, events
 and wait leave their thread at once (they move to the worker's relay); a pull, a load or a stop holds one until it ends.
-So threads are the capacity figure for long calls. One account has at most three quarters of a worker's, five eighths for
-long calls, and waits its turn for more (server/turns.py). An idle thread costs little memory; the database pool has to
-have a connection for each busy one.
+So threads are the capacity figure for long calls. One account has at most three quarters of a worker's, and five
+eighths for long calls; for more it waits its turn (server/turns.py). An idle thread costs little memory; the database
+pool has to have a connection for each busy one.
 """
 
 import os

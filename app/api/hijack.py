@@ -19,6 +19,7 @@ import structlog
 
 from app.api import versions
 from app.api.middleware import common_headers
+from app.errors import Error
 
 log = structlog.get_logger()
 
@@ -113,6 +114,14 @@ def _set(
     ended: Callable[[], None] | None = None,
     earlier: Callable[[], bytes] | None = None,
 ) -> None:
+    try:
+        # Much may have happened since it was asked first: a build's context has been read, say.
+        require_room(req)
+    except Error:
+        upstream.sock.close()
+        if ended is not None:
+            ended()
+        raise
     operation = req.context.operation
     req.env["sdc.stream_status"] = int(head[9:12])
     req.env[_KEY] = Handover(
