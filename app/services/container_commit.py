@@ -21,7 +21,7 @@ from app.domain.operation import OperationKind
 from app.engine.engine import Engine
 from app.engine.fleet import Fleet
 from app.errors import Internal, InvalidParameter
-from app.services.container_call import find, in_tenant_words
+from app.services.container_call import find, in_tenant_words, labels
 from app.services.image_content import ImageContent
 from app.services.intent import Intents
 from app.store import events, images
@@ -113,7 +113,7 @@ class ContainerCommit:
                 if name is not None:
                     images.set_name(tx, account.id, name.repository, name.tag, image_id)
                 told = {"comment": spec.comment, "imageID": image_id, "imageRef": str(name) if name else ""}
-                about = {**_labels(container), **told, "name": container.name, "image": container.image}
+                about = {**labels(container), **told, "name": container.name, "image": container.image}
                 events.append(tx, event.ours(account.id, "container", "commit", container.id, about))
                 if name is not None:
                     events.append(tx, event.of_image(account.id, "tag", seen, image_id, str(name)))
@@ -124,10 +124,6 @@ class ContainerCommit:
             self._content.give_up(loading, node, [image_id])
             raise
         return image_id
-
-
-def _labels(container: Container) -> dict[str, str]:
-    return ((container.inspect or {}).get("Config") or {}).get("Labels") or {}
 
 
 def _name(spec: CommitSpec) -> ImageReference | None:

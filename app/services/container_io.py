@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from app.domain.account import Account
 from app.domain.container import Container
-from app.domain.container_state import COMMANDS, Command, ContainerState, refuse
+from app.domain.container_state import Command, ContainerState
 from app.domain.policy import ExecSpec
 from app.engine.client import RawStream
 from app.engine.engine import Engine
 from app.engine.errors import reworded, scrub
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, NotFound
+from app.services.container_call import find, require
 from app.services.container_sync import ContainerSync, engine_words
 from app.store import containers, events, execs, operations
 from app.store.session import Store
@@ -61,7 +62,7 @@ class ContainerIo:
     def attach(self, account: Account, id_or_name: str, query: Mapping[str, Any]) -> OpenStream:
         """`query`: logs, stream, stdin, stdout, stderr ("1" or absent), detachKeys."""
         container, engine = self._find(account, id_or_name)
-        self._check(container, Command.ATTACH, id_or_name)
+        require(self._sync, container, Command.ATTACH, id_or_name)
         wanted = _attach_query(container, query)
         return OpenStream(self._call(container, lambda: engine.attach(container.engine_name, wanted)), container.tty)
 
@@ -70,7 +71,7 @@ class ContainerIo:
     ) -> OpenStream:
         """Like `attach`, in frames of a websocket: the engine's own, made for the client's `key`."""
         container, engine = self._find(account, id_or_name)
-        self._check(container, Command.ATTACH, id_or_name)
+        require(self._sync, container, Command.ATTACH, id_or_name)
         wanted = _attach_query(container, query)
         call = lambda: engine.attach_websocket(container.engine_name, wanted, key, text=text)  # noqa: E731
         return OpenStream(self._call(container, call), container.tty)
@@ -150,7 +151,7 @@ class ContainerIo:
     def create_exec(self, account: Account, id_or_name: str, spec: ExecSpec) -> str:
         """The new exec's id. Raises Conflict where the container does not run."""
         container, engine = self._find(account, id_or_name)
-        self._check(container, Command.EXEC, id_or_name)
+        require(self._sync, container, Command.EXEC, id_or_name)
         self._require_room(container, engine)
         body = _exec_body(spec)
         engine_exec_id = self._call(container, lambda: engine.create_exec(container.engine_name, body))
@@ -218,8 +219,7 @@ class ContainerIo:
     # -- common --------------------------------------------------------------------------------------------------
 
     def _find(self, account: Account, id_or_name: str) -> tuple[Container, Engine]:
-        with self._store.autocommit() as tx:
-            container, node = containers.get_placed(tx, account.id, id_or_name)
+        container, node = find(self._store, account, id_or_name)
         return container, self._fleet.on(node)
 
     def _find_exec(self, account: Account, exec_id: str) -> tuple[Container, Engine, execs.Exec]:
@@ -230,16 +230,6 @@ class ContainerIo:
             raise NotFound(f"No such exec instance: {exec_id}")
         container, node = placed
         return container, self._fleet.on(node), found
-
-    def _check(self, container: Container, command: Command, typed: str) -> None:
-        """Raises Conflict; like the engine's, its words have a paused container as it was `typed`, others by id."""
-        if command in COMMANDS[container.state]:
-            return
-        fresh = self._sync.refresh(container.id)
-        if fresh is None:
-            raise NotFound(f"No such container: {container.id}")
-        if command not in COMMANDS[fresh.state]:
-            raise refuse(fresh.state, command, typed if fresh.state is ContainerState.PAUSED else container.id)
 
     def _check_startable(self, container: Container, engine: Engine, found: execs.Exec) -> None:
         """Raises Conflict where it was started before: an engine says so inside the stream, with its own id of it."""

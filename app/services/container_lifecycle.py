@@ -15,6 +15,7 @@ from app.engine.engine import Engine
 from app.engine.errors import reworded
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, Internal, InvalidParameter, NotFound, Unavailable
+from app.services.container_call import labels
 from app.services.container_endpoints import Endpoints
 from app.services.container_sync import ContainerSync, engine_words, forget
 from app.services.intent import Intents
@@ -110,7 +111,7 @@ class ContainerLifecycle:
                     container_names.renew_links(tx, account.id, container.id, targets)
                 operation_id = self._intents.open(tx, OperationKind.RENAME, container, {"old": container.name})
                 about = {"image": container.image, "name": new_name, "oldName": f"/{container.name}"}
-                about = _labels(container) | about
+                about = labels(container) | about
                 events.append(tx, event.ours(account.id, "container", "rename", container.id, about))
         except UniqueViolation as violation:
             with self._store.autocommit() as tx:
@@ -224,8 +225,3 @@ class ContainerLifecycle:
     def _check_seconds(seconds: int | None) -> None:
         if seconds is not None and not -1 <= seconds <= LONGEST_STOP:
             raise InvalidParameter(f"the stop timeout must be between 0 and {LONGEST_STOP} seconds")
-
-
-def _labels(container: Container) -> dict[str, str]:
-    config = (container.inspect or {}).get("Config") or {}
-    return dict(config.get("Labels") or {})

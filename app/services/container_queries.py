@@ -13,9 +13,10 @@ from app.domain import container_filter, container_view
 from app.domain.account import Account
 from app.domain.container_filter import Filters
 from app.domain.policy.top import decide_ps
-from app.engine.errors import reworded, scrub
+from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Error, InvalidParameter, NotFound, Unavailable
+from app.services.container_call import find, in_tenant_words
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.list_cache import ListCache
 from app.store import container_lists, containers, images, nodes
@@ -131,12 +132,9 @@ class ContainerQueries:
     def top(self, account: Account, id_or_name: str, ps_args: str) -> Json:
         """Titles and Processes. Raises Forbidden for arguments that might show others' processes."""
         ps_args = decide_ps(ps_args)
-        with self._store.autocommit() as tx:
-            container, node = containers.get_placed(tx, account.id, id_or_name)
-        try:
+        container, node = find(self._store, account, id_or_name)
+        with in_tenant_words(container):
             return self._fleet.on(node).top(container.engine_name, ps_args or None)
-        except Error as error:
-            raise reworded(error, engine_words(container)) from error
 
 
 def _array(entries: list[str]) -> bytes:

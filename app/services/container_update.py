@@ -13,7 +13,7 @@ from uuid import UUID
 from app.domain import limits, package
 from app.domain.account import Account, over_quota
 from app.domain.container import Container
-from app.domain.container_state import COMMANDS, Command, refuse
+from app.domain.container_state import Command
 from app.domain.limits import Limits
 from app.domain.node import Node
 from app.domain.operation import OperationKind
@@ -22,7 +22,7 @@ from app.domain.policy import Rules, UpdateSpec, settle_update
 from app.engine.errors import scrub
 from app.engine.fleet import Fleet
 from app.errors import Conflict, Error, NotFound
-from app.services.container_call import find, in_tenant_words
+from app.services.container_call import find, in_tenant_words, require
 from app.services.container_sync import ContainerSync, engine_words
 from app.services.intent import Intents
 from app.store import accounts, containers, operations, packages
@@ -42,7 +42,7 @@ class ContainerUpdate:
     def update(self, account: Account, id_or_name: str, spec: UpdateSpec) -> list[str]:
         """The warnings. Raises NotFound, Conflict, InvalidParameter, and Forbidden where the quota is passed."""
         container, node = find(self._store, account, id_or_name)
-        self._check(container)
+        require(self._sync, container, Command.UPDATE)
         engine = self._fleet.on(node)
         with in_tenant_words(container):
             host = engine.inspect_container(container.engine_name)["HostConfig"]
@@ -74,15 +74,6 @@ class ContainerUpdate:
             told = engine.update_container(container.engine_name, body)
             settle(self._fleet, self._sync, container, node, lambda tx: self._intents.done(tx, operation_id))
         return [*spec.warnings, *(scrub(warning, words) for warning in told)]
-
-    def _check(self, container: Container) -> None:
-        if Command.UPDATE in COMMANDS[container.state]:
-            return
-        fresh = self._sync.refresh(container.id)
-        if fresh is None:
-            raise NotFound(f"No such container: {container.id}")
-        if Command.UPDATE not in COMMANDS[fresh.state]:
-            raise refuse(fresh.state, Command.UPDATE, container.id)
 
     @staticmethod
     def _package(tx: Transaction, container: Container, spec: UpdateSpec, now: Limits) -> Package | None:

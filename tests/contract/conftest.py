@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from app.engine.client import EngineClient, RawStream
 from app.engine.engine import Engine
-from app.errors import Error
+from app.errors import Error, NotFound
 from tests import busybox, machine
 from tests.contract import registry as registries
 from tests.fakes.engine import FakeEngine
@@ -30,6 +31,8 @@ class Subject:
     engine: Engine | FakeEngine
     image: str
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    #: Containers, whatever labels they have.
+    made: list[str] = field(default_factory=list)
 
     def name(self, word: str = "one") -> str:
         return f"c-{self.run}-{word}"
@@ -39,11 +42,13 @@ class Subject:
         body = {"Image": self.image, "Cmd": list(command), "Labels": {LABEL: self.run}, **config}
         seen = self.engine.create_container(self.name(name), body | ({"HostConfig": host} if host else {}))
         assert seen is not None
+        self.made.append(seen["Id"])
         return seen["Id"]
 
     def clean(self) -> None:
-        for container in self.engine.list_containers([f"{LABEL}={self.run}"]):
-            self.engine.remove_container(container["Id"], force=True, volumes=True)
+        for container in self.made:
+            with contextlib.suppress(NotFound):
+                self.engine.remove_container(container, force=True, volumes=True)
         for word in ("one", "two"):
             try:
                 self.engine.remove_network(self.name(word))

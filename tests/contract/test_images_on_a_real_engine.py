@@ -166,3 +166,5 @@ def test_the_real_cli_reads_our_archives(engine: machine.Engine, tmp_path: Path)
         ["docker", "-H", engine.url, "load", "-i", str(path)], capture_output=True, text=True, timeout=30, check=True
     )
     assert "Loaded image: plainbox:1" in done.stdout
+    # Other tests mean the same image, which has no name.
+    assert engine.call("DELETE", "/images/plainbox:1")[0] == 200

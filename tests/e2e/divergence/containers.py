@@ -311,7 +311,9 @@ def _right() -> list[Ask]:
         ask(f"POST {path}/restart?t=0"),
         ask(f"POST {path}/rename?name=renamed"),
         ask("GET /containers/renamed/json", free=free),
-        ask("POST /containers/renamed/stop?t=0"),
+        # Its signal ends it once it is there: with no time for that it would be that or the kill.
+        ask("GET /containers/renamed/top?ps_args=-eo%20pid,comm", until='"sleep"', free=("Processes.*",)),
+        ask("POST /containers/renamed/stop?t=30"),
         ask("POST /containers/renamed/stop"),
         ask("GET /containers/renamed/json", free=free),
         ask("DELETE /containers/renamed?v=1"),
