@@ -142,6 +142,7 @@ ELSEWHERE = {
     "A HostConfig in `start`, below 1.24": "tests/e2e/test_every_route_at_versions.py",
     "`wait` by id": "tests/integration/test_observer.py",
     "A second start of a running exec": "tests/e2e/test_exec.py",
+    "Much at a time": "tests/unit/server/test_turns.py",
     "Execs": "tests/integration/services/test_container_io.py",
     "`top`": "tests/e2e/test_top.py",
     "`update`": "tests/e2e/test_update.py",
@@ -155,6 +156,7 @@ ELSEWHERE = {
     "`rmi`": "tests/e2e/test_rmi.py",
     "`build`": "tests/e2e/test_build.py",
     "Compose": "tests/e2e/test_compose_file_formats.py",
+    "Packer, dockerspawner, Ruby": "tests/unit/domain/test_policy_refusals.py",
     "testcontainers": "tests/e2e/test_testcontainers.py",
     "`registry.DATACENTER": "tests/e2e/test_private_repository.py",
 }
