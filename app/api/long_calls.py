@@ -6,19 +6,37 @@ It decides nothing but the order in which a client's requests get a thread (`ser
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
-_LONG = re.compile(
-    rb"""(?:
-      POST\ /(?:v[0-9.]+/)?(?:
-          containers/[^/ ?]+/(?:stop|restart) | (?:containers|images|networks|volumes|build)/prune
-        | images/create | images/load | images/[^ ?]+/push | commit | build | auth )
-    | PUT\ /(?:v[0-9.]+/)?containers/[^/ ?]+/archive
-    | GET\ /(?:v[0-9.]+/)?(?: images/get | images/search | images/[^ ?]+/get | distribution/[^ ?]+/json )
-    )[? ]""",
-    re.VERBOSE,
-)
+#: More of a first line is not looked at: only a long call's path may be so long.
+_MOST = 8192
+_ABSOLUTE = re.compile(rb"^[A-Za-z]+://[^/?]*")
+_VERSION = re.compile(rb"^/v[0-9.]+(?=/)")
+#: They wait for a registry, for content, for a container's end, or for an engine's look at every file.
+_LONG = {
+    b"POST": re.compile(
+        rb"""/containers/.+/(?:stop|restart) | /(?:containers|images|networks|volumes|build)/prune
+           | /images/(?:create|load) | /images/.+/push | /commit | /build | /auth""",
+        re.VERBOSE,
+    ),
+    b"PUT": re.compile(rb"/containers/.+/archive"),
+    b"GET": re.compile(
+        rb"""/images/(?:get|search) | /images/.+/get | /distribution/.+/json
+           | /system/df | /containers/.+/changes""",
+        re.VERBOSE,
+    ),
+}
+#: With sizes they are.
+_SIZED = re.compile(rb"/containers/(?:.+/)?json")
 
 
 def takes_long(head: bytes | bytearray) -> bool:
-    """Whether a request that begins with these bytes waits for a registry, for content or for a container's end."""
-    return _LONG.match(head) is not None
+    """Whether the request that begins with these bytes is one of the long ones, however it is spelled."""
+    line = bytes(head[:_MOST]).lstrip(b"\r\n").partition(b"\r\n")[0]
+    method, _, rest = line.partition(b" ")
+    target, _, query = _ABSOLUTE.sub(b"", rest.partition(b" ")[0]).partition(b"?")
+    path = _VERSION.sub(b"", unquote_to_bytes(target))
+    if method == b"GET" and b"size" in unquote_to_bytes(query) and _SIZED.fullmatch(path):
+        return True
+    pattern = _LONG.get(method)
+    return pattern is not None and pattern.fullmatch(path) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from functools import lru_cache, partial
 from typing import Any
@@ -27,6 +28,20 @@ _VERSIONED = re.compile(r"/v([0-9.]+)(/.*)")
 _BAD_PATH = re.compile(r"[\x00-\x1f\x7f]|/\.{1,2}(?:/|$)")
 
 _credential = lru_cache(maxsize=256)(read_certificate)
+
+#: By which somebody was let in, the latest last. Written under the lock.
+_let_in: dict[Credential, None] = {}
+_let_in_lock = threading.Lock()
+_MOST_LET_IN = 4096
+
+
+def note_let_in(credential: Credential) -> None:
+    if credential in _let_in:
+        return
+    with _let_in_lock:
+        _let_in[credential] = None
+        while len(_let_in) > _MOST_LET_IN:
+            del _let_in[next(iter(_let_in))]
 
 
 class RequestLog:
@@ -114,6 +129,7 @@ class WhoIsIt:
         credential = credential_of(req)
         req.context.credential = credential
         req.context.account = self._identity.account(credential)
+        note_let_in(credential)
 
 
 def credential_of(req: falcon.Request) -> Credential:
@@ -121,9 +137,10 @@ def credential_of(req: falcon.Request) -> Credential:
     return _credential(preamble.certificate, preamble.verify)
 
 
-def client_of(preamble: Any) -> str:
-    """The login that a connection's certificate names, whether it is proven or not; "" where it names none."""
+def client_of(preamble: Any) -> tuple[str, bool]:
+    """The login that a connection's certificate names ("": none), and whether it was let in by it lately."""
     try:
-        return _credential(preamble.certificate, preamble.verify).login
+        credential = _credential(preamble.certificate, preamble.verify)
     except Unauthorized:
-        return ""
+        return "", False
+    return credential.login, credential in _let_in

@@ -112,7 +112,7 @@ class Services:
 
 def table(services: Services) -> list[Route]:
     ping, exec_actions = Ping(), ExecActions(services.io, services.queries)
-    walks = Share(MOST_WALKS)
+    walks = Share(MOST_WALKS, "looks at containers' files")
     volumes = VolumeCalls(services.volumes, services.rules)
     actions = ContainerActions(services.lifecycle, services.io)
     wait = ContainerWait(services.io, services.collect)

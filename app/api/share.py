@@ -18,10 +18,11 @@ PATIENCE = 60.0
 
 
 class Share:
-    """`most` is how many such calls one account may have under way in one worker."""
+    """`most` is how many such calls one account may have under way in one worker; `what` they are, for who has more."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str) -> None:
         self._most = most
+        self._what = what
         self._changed = threading.Condition()
         self._held: Counter[UUID] = Counter()
 
@@ -32,7 +33,7 @@ class Share:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._held[account_id] < self._most, patience):
-                raise TooMany(f"too many long calls at a time: {self._most} of {self._most}", retry_after=5)
+                raise TooMany(f"too many {self._what} at a time: {self._most} of {self._most}", retry_after=5)
             self._held[account_id] += 1
         given_back = threading.Event()
 

@@ -26,11 +26,12 @@ _OUR_NAMES = re.compile(r"\b[cnv]-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4
 #: Ids that nobody has translated; digests of images are no secret.
 _IDS = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 _BRIDGES = re.compile(r"\bbr-[0-9a-f]{12}\b")
-_HOST_PATHS = re.compile(r"/(?:var/lib|run|var/run|tmp|etc)/[^\s:\"']*(?:docker|containerd|overlay2)[^\s:\"']*")
+#: Each character is looked at once, whatever a tenant has written there.
+_PATHS = re.compile(r"/[^\s:\"']*")
+_HOST_FOLDERS = re.compile(r"/(?:var/lib|run|var/run|tmp|etc)/")
+_ENGINES = re.compile(r"docker|containerd|overlay2")
 #: Wherever an engine's data is.
-_DATA_PATHS = re.compile(
-    r"(?<![^\s:\"'(])/[^\s:\"']*/(?:volumes/[^/\s:\"']+/_data|overlay2/|containers/(?:\(object\)|[0-9a-f]{64}))[^\s:\"']*"
-)
+_DATA = re.compile(r"/(?:volumes/[^/]+/_data|overlay2/|containers/(?:\(object\)|[0-9a-f]{64}))")
 
 
 def from_status(status: int, message: str) -> errors.Error:
@@ -52,4 +53,14 @@ def scrub(message: str, names: Mapping[str, str]) -> str:
     message = _IDS.sub(lambda found: found[0] if found[0] in known else "(object)", message)
     message = _OUR_NAMES.sub("(object)", message)
     message = _BRIDGES.sub("(bridge)", message)
-    return _DATA_PATHS.sub("(path)", _HOST_PATHS.sub("(path)", message))
+    return _PATHS.sub(_path, message)
+
+
+def _path(found: re.Match[str]) -> str:
+    """What stands for a path of the node; other paths as they are."""
+    path, before = found[0], found.string[max(found.start() - 1, 0) : found.start()]
+    begins = not before or before.isspace() or before in ":\"'("
+    if begins and _DATA.search(path, 1):
+        return "(path)"
+    folder = _HOST_FOLDERS.search(path)
+    return f"{path[: folder.start()]}(path)" if folder and _ENGINES.search(path, folder.end()) else path

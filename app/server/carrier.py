@@ -94,17 +94,20 @@ class Flow:
 class Carrier:
     """Everything here runs in the relay's thread, and neither blocks nor raises.
 
-    `in_pool(work, then)` runs work elsewhere and `then(result)` here; `closed(flow)` hears of each end.
+    `in_pool(work, then)` runs work elsewhere and `then(result)` here, and so does `fetch` for a stream's `earlier`;
+    `closed(flow)` hears of each end.
     """
 
     def __init__(
         self,
         epoll: select.epoll,
         in_pool: Callable[[Callable[[], Any], Callable[[Any], None]], None],
+        fetch: Callable[[Callable[[], Any], Callable[[Any], None]], None],
         closed: Callable[[Flow], None],
     ) -> None:
         self._epoll = epoll
         self._in_pool = in_pool
+        self._fetch = fetch
         self._closed = closed
         self._ends: dict[int, End] = {}
         self._lingering: dict[Flow, None] = {}
@@ -355,9 +358,9 @@ class Carrier:
         if end is flow.client and (end.eof or flow.up_dead) and not flow.upstream.out:
             self.close(flow)
 
-    def _fetch(self, flow: Flow, earlier: Callable[[], bytes]) -> None:
+    def _fetch_earlier(self, flow: Flow, earlier: Callable[[], bytes]) -> None:
         flow.fetching = True
-        self._in_pool(earlier, lambda piece: self._guard(flow, self._fetched, flow, piece))
+        self._fetch(earlier, lambda piece: self._guard(flow, self._fetched, flow, piece))
 
     def _fetched(self, flow: Flow, piece: bytes | None) -> None:
         """`piece` is None when there could not be one."""
@@ -373,7 +376,7 @@ class Carrier:
     def _settle(self, flow: Flow) -> None:
         """Fetch what goes next, and tell epoll what the stream waits for now."""
         if flow.stream.earlier is not None and not flow.fetching and not flow.client.out:
-            self._fetch(flow, flow.stream.earlier)
+            self._fetch_earlier(flow, flow.stream.earlier)
         for end in (flow.client, flow.upstream):
             mask = end.tls_wants
             if self._wants_input(end):

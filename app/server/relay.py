@@ -25,8 +25,10 @@ from app.server.stream import Stream
 
 log = logging.getLogger(__name__)
 
-#: Threads for `finish`, `earlier`, `on_close` and periodic work.
+#: Threads for `finish`, `on_close` and periodic work.
 POOL_THREADS = 4
+#: For `earlier`: who reads a long history holds up other histories, and nobody's end.
+FETCH_THREADS = 2
 
 
 @dataclass
@@ -122,6 +124,7 @@ class Relay:
         deadline = time.monotonic() + timeout
         self._call(self._end_loop)
         thread.join(timeout)
+        self._fetching.shutdown(wait=False, cancel_futures=True)
         closing = threading.Thread(target=self._pool.shutdown, daemon=True)
         closing.start()
         closing.join(max(0.0, deadline - time.monotonic()))
@@ -143,7 +146,8 @@ class Relay:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="relay-pool")
-        self._carrier = Carrier(self._epoll, self._in_pool, self._closed)
+        self._fetching = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="relay-fetch")
+        self._carrier = Carrier(self._epoll, self._in_pool, self._fetch, self._closed)
         self._running = True
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
@@ -194,7 +198,15 @@ class Relay:
         periodic.running = False
 
     def _in_pool(self, work: Callable[[], Any], then: Callable[[Any], None] | None = None) -> None:
-        """Run `work` in the pool, then `then(result)` in the loop; the result is None when `work` raised."""
+        self._submit(self._pool, work, then)
+
+    def _fetch(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self._submit(self._fetching, work, then)
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, work: Callable[[], Any], then: Callable[[Any], None] | None = None
+    ) -> None:
+        """Run `work` in a pool, then `then(result)` in the loop; the result is None when `work` raised."""
 
         def done(future: Future[Any]) -> None:
             error = future.exception()
@@ -204,7 +216,7 @@ class Relay:
                 self._call(lambda: then(None if error is not None else future.result()))
 
         with contextlib.suppress(RuntimeError):  # the pool is closed: the process is ending
-            self._pool.submit(work).add_done_callback(done)
+            pool.submit(work).add_done_callback(done)
 
     def _closed(self, flow: Flow) -> None:
         stream = flow.stream

@@ -70,8 +70,10 @@ def error_status(error: http_errors.ParseException) -> str:
     return "400 Bad Request"
 
 
-def error_response(status: str, message: str, request_id: str) -> bytes:
+def error_response(status: str, message: str, request_id: str, *, retry_after: int | None = None) -> bytes:
     """A whole response in Docker's error form, for requests that never reach the application."""
     body = orjson.dumps({"message": message.encode("utf-8", "replace").decode()}) + b"\n"
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    if retry_after is not None:
+        head += f"Retry-After: {retry_after}\r\n"
     return f"{head}X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n".encode() + body

@@ -61,7 +61,7 @@ class Stream:
     from_upstream: bytes = b""
     transform: Transform | None = None
     #: Gives what goes to the client ahead of what the engine sends, piece by piece as the client takes it; b"" at the
-    #: end. Runs in the pool. An exception ends the stream.
+    #: end. Runs in a pool of its own. An exception ends the stream.
     earlier: Callable[[], bytes] | None = None
     #: Whose stream this is, for `Relay.cut`.
     identity: Hashable = None

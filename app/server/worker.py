@@ -15,8 +15,8 @@ What the application finds in the WSGI environment beside the usual:
 
 The application object may have methods that the worker calls: `worker_started(relay)`, once, after the fork;
 `worker_retires()`, when new workers have taken over; `client_of(preamble)`, the word by which a client's requests take
-turns (without it each connection is a client); `takes_long(head)`, whether a request that begins with these bytes holds
-a thread for long.
+turns, and whether it is known to be so (without it each connection is a client); `takes_long(head)`, whether a request
+that begins with these bytes holds a thread for long.
 
 Two signals end a worker. SIGTERM: what runs has `graceful_timeout`. SIGWINCH retires it: others serve what is new, and
 what is open here, requests, streams and kept connections, goes on for `retire_seconds` at most (`arbiter.py`).
@@ -120,7 +120,7 @@ class FrontDoorWorker(ThreadWorker):
     def run(self) -> None:
         self._connections = Connections(self.poller, float(self.cfg.keepalive))
         self._turns: Turns[Connection] = Turns(self.cfg.threads)
-        self._client_of = getattr(self.wsgi, "client_of", lambda preamble: str(preamble.source_port))
+        self._client_of = getattr(self.wsgi, "client_of", lambda preamble: (str(preamble.source_port), True))
         self._takes_long = getattr(self.wsgi, "takes_long", lambda head: False)
         self._answerer = Answerer(self.wsgi, self.cfg, self.relay)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
@@ -271,16 +271,17 @@ class FrontDoorWorker(ThreadWorker):
                 connection.continued = True
             self._connections.enter(connection, Phase.BODY)
 
-    def _refuse(self, connection: Connection, status: str, message: str) -> None:
+    def _refuse(self, connection: Connection, status: str, message: str, *, retry_after: int | None = None) -> None:
         request_id = str(uuid4())
         note_refusal(connection, request_id, status, message)
         with contextlib.suppress(BlockingIOError):
-            connection.sock.send(error_response(status, message, request_id))
+            connection.sock.send(error_response(status, message, request_id, retry_after=retry_after))
         self._connections.linger(connection)
 
     def _dispatch(self, connection: Connection) -> None:
         """A request is whole: it gets a thread, or waits for its client's turn."""
-        turn = Turn(self._client_of(connection.preamble), self._takes_long(connection.head.buffer))
+        client, known = self._client_of(connection.preamble)
+        turn = Turn(client, known, self._takes_long(connection.head.buffer))
         connection.turn = turn
         try:
             if self._turns.ask(connection, turn):
@@ -289,12 +290,17 @@ class FrontDoorWorker(ThreadWorker):
                 self._connections.enter(connection, Phase.WAITING)
         except TooManyWaiting:
             connection.turn = None
-            self._refuse(connection, "429 Too Many Requests", "too many requests at a time")
+            self._refuse(connection, "429 Too Many Requests", "too many requests at a time", retry_after=5)
 
     def _run(self, connection: Connection) -> None:
-        self._connections.enter(connection, Phase.BUSY)
-        connection.give_to_parser()
-        self.enqueue_req(connection)
+        try:
+            self._connections.enter(connection, Phase.BUSY)
+            connection.give_to_parser()
+            self.enqueue_req(connection)
+        except BaseException:
+            # There is no thread to be had, say. Others may have the turn, once this is dropped.
+            self.method_queue.defer(self._give_back, connection)
+            raise
 
     def handle(self, conn: Connection) -> Outcome:
         """Answer one request (in a thread), and those that follow on its heels."""
@@ -314,6 +320,8 @@ class FrontDoorWorker(ThreadWorker):
         changes of threads. Nobody waits for it: only while half of the threads are idle does one stay for so long.
         """
         if not self.alive or self._connections.count(Phase.BUSY) > self.cfg.threads // 2:
+            return False
+        if self._connections.count(Phase.WAITING):
             return False
         head, sock = connection.head, connection.sock
         head.buffer += connection.unreader.take_buffered()

@@ -258,17 +258,18 @@ class Builds:
 
     def _end(self, build: _Build, told: Told) -> list[Json]:
         """Record what was built. Runs at the end of the engine's output; the last messages."""
-        engine = self._fleet.on(build.node)
+        engine, operation = self._fleet.on(build.node), build.operation
         try:
             leaves = self._own(build, engine, told.leaves)
-            seen = None if told.failed or build.operation is None else self._content.find(engine, build.name)
+            # Without an operation it has been given up: its client has gone.
+            seen = None if told.failed or operation is None else self._content.find(engine, build.name)
             if seen is None:
                 with self._store.begin() as tx:
                     build_cache.put(tx, build.account.id, build.node.id, leaves)
                 return [] if told.failed else [json_stream.error("the build was broken off")]
             self._content.keep(engine, seen["Id"])
             self._content.record(
-                build.account, build.node, seen, build.operation, lambda tx: self._name(tx, build, seen, leaves)
+                build.account, build.node, seen, operation, lambda tx: self._name(tx, build, seen, leaves)
             )
             build.operation = None
             self._content.unname(engine, [build.name])

@@ -131,8 +131,10 @@ class ImageContent:
             self.adopt(node, image_ids, names)
             with self._store.begin() as tx:
                 self._intents.undone(tx, operation_id, "it failed")
-        except Error:
+        except BaseException as error:
             self._intents.abandon(operation_id)
+            if not isinstance(error, Error):
+                raise
 
     def adopt(self, node: Node, wanted: Collection[str], names: Collection[str] = ()) -> None:
         """Make known what an engine may have got of these ids and names; without an account, it will be dropped."""

@@ -42,11 +42,14 @@ class Process:
         Those that it does not hold, and that are older than any engine call lasts, it has lost, by a commit of which
         it never heard, say: they are left to an observer.
         """
-        abandoned, since = list(self._abandoned), time.monotonic()
+        # One that is released from now on may have its end not written yet.
+        abandoned, held, since = list(self._abandoned), set(self._held), time.monotonic()
         with self._store.begin() as tx:
             processes.beat(tx, self.id, self._kind, socket.gethostname(), os.getpid())
             pending = operations.list_ages(tx, self.id)
-            lost = [o for o, old in pending.items() if old and o not in self._held and self._kind != "observer"]
+            held |= self._held.keys()
+            # An observer ends its own at its next round.
+            lost = [o for o, old in pending.items() if old and o not in held and self._kind != "observer"]
             for operation_id in [*abandoned, *lost]:
                 operations.hand_over(tx, operation_id, self.id, NOBODY)
         self.known = True

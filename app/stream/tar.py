@@ -7,6 +7,7 @@ of any size into memory. This one takes the entry types that images need and ref
 from __future__ import annotations
 
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -163,8 +164,15 @@ class Reader:
         return self._exactly(BLOCK) if self._fill() else None
 
 
+#: A size in octal digits, as every reader takes it: in front of a NUL or behind one readers see different digits.
+_OCTAL = re.compile(rb" *[0-7]*[ \0]*")
+
+
 def read_header(block: bytes) -> tarfile.TarInfo:
     """What a header block says. Raises InvalidParameter."""
+    size = block[124:136]
+    if size[0] < 0x80 and not _OCTAL.fullmatch(size):
+        raise InvalidParameter("archive/tar: invalid tar header")
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):

@@ -42,6 +42,17 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(small)
 
 
+def _check_order(kind: bytes, before: set[bytes]) -> None:
+    """One extended header of a kind for an entry, and none of which readers take one before the other.
+
+    Raises InvalidParameter.
+    """
+    of_the_next = before - {tarfile.XGLTYPE}
+    mixed = (kind == tarfile.XHDTYPE) != (tarfile.XHDTYPE in of_the_next)
+    if of_the_next and (kind in of_the_next or kind == tarfile.XGLTYPE or mixed):
+        raise InvalidParameter("archive/tar: invalid tar header")
+
+
 class _Check:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -50,12 +61,16 @@ class _Check:
     def pieces(self) -> Iterator[bytes]:
         entries = 0
         told: dict[str, str] = {}
+        #: The kinds of extended headers since the last entry.
+        kinds: set[bytes] = set()
         while (block := self._header()) is not None:
             info = read_header(block)
             yield block
             if info.type in EXTENSIONS:
                 if info.size > MAX_EXTENSION:
                     raise InvalidParameter("the archive has an extended header that is too long")
+                _check_order(info.type, kinds)
+                kinds.add(info.type)
                 data = self._exactly(info.size + -info.size % BLOCK)
                 told |= read_extension(info.type, data[: info.size])
                 yield data
@@ -63,8 +78,11 @@ class _Check:
             entries += 1
             if entries > MAX_ENTRIES:
                 raise TooLarge(f"the archive has more than {MAX_ENTRIES} entries")
+            if kinds and block[156:157] == tarfile.AREGTYPE:
+                # A folder or a file by its last name, or by its first: readers differ.
+                raise InvalidParameter("archive/tar: invalid tar header")
             size = self._check(info, told)
-            told = {}
+            told, kinds = {}, set()
             yield from self._content(size)
             yield self._padding(-size % BLOCK)
         yield END

@@ -134,7 +134,7 @@ def test_networks_and_volumes(newer: Stack) -> None:
 
 
 def test_events(newer: Stack) -> None:
-    words = ("--since", str(time.time()), "--format", "{{.Type}} {{.Action}}")
+    words = ("--since", str(int(time.time())), "--format", "{{.Type}} {{.Action}}")
     newer.docker("alice", "run", "--rm", "--name", "eventful", "busybox", "true")
     told: list[str] = []
 

@@ -36,7 +36,7 @@ class Build:
     def __init__(self, builds: Builds, rules: Rules) -> None:
         self._builds = builds
         self._rules = rules
-        self._running = Share(MOST_BUILDS)
+        self._running = Share(MOST_BUILDS, "builds")
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query, _ = upgraded(req)

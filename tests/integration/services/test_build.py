@@ -191,6 +191,16 @@ def test_a_client_that_goes(world: World, builds: Builds) -> None:
     assert [name for name in world.engine.names if name.startswith("sdc.invalid/builds")] == []
 
 
+def test_a_defect_leaves_it_to_an_observer(world: World, builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_(builds, world.alice, "FROM busybox\nRUN x\n", t=["gone"])
+    opened.sock.close()
+    monkeypatch.setattr(world.api.core.content, "adopt", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened.ended()
+    world.observer.recovery.run()
+    assert world.sql("SELECT state FROM operations WHERE kind = 'build'") == [("undone",)]
+
+
 def test_one_that_takes_long_is_not_taken_for_lost(world: World, builds: Builds) -> None:
     opened = open_(builds, world.alice, "FROM busybox\nRUN x\n", t=["slow"])
     world.sql("UPDATE operations SET created_at = now() - interval '3 hours' WHERE kind = 'build'")

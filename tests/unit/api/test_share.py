@@ -17,9 +17,9 @@ from tests.unit.api.stubs import Api
 
 
 def test_one_account_gets_its_share_and_no_more() -> None:
-    share, alice, bob = Share(2), uuid4(), uuid4()
+    share, alice, bob = Share(2, "builds"), uuid4(), uuid4()
     held = [share.take(alice), share.take(alice)]
-    with pytest.raises(TooMany) as raised:
+    with pytest.raises(TooMany, match="too many builds at a time: 2 of 2") as raised:
         share.take(alice)
     assert raised.value.retry_after
     share.take(bob)
@@ -28,7 +28,7 @@ def test_one_account_gets_its_share_and_no_more() -> None:
 
 
 def test_a_place_is_given_back_once() -> None:
-    share, alice = Share(1), uuid4()
+    share, alice = Share(1, "builds"), uuid4()
     give_back = share.take(alice)
     give_back()
     give_back()
@@ -38,7 +38,7 @@ def test_a_place_is_given_back_once() -> None:
 
 
 def test_who_waits_gets_the_place_that_is_given_back() -> None:
-    share, alice = Share(1), uuid4()
+    share, alice = Share(1, "builds"), uuid4()
     give_back = share.take(alice)
     threading.Timer(0.2, give_back).start()
     with share.hold(alice), pytest.raises(TooMany):

@@ -7,8 +7,9 @@ import pytest
 from app.server import turns as module
 from app.server.turns import TooManyWaiting, Turn, Turns
 
-ALICE, BOB = Turn("alice", False), Turn("bob", False)
-ALICES_STOP, BOBS_STOP, CAROLS_STOP = Turn("alice", True), Turn("bob", True), Turn("carol", True)
+ALICE, BOB = Turn("alice", True, False), Turn("bob", True, False)
+ALICES_STOP, BOBS_STOP, CAROLS_STOP = (Turn(name, True, True) for name in ("alice", "bob", "carol"))
+STRANGER = Turn("alice", False, False)
 
 
 def ask(turns: Turns[int], turn: Turn, count: int, first: int = 0) -> list[bool]:
@@ -45,6 +46,14 @@ def test_long_calls_of_all_together_leave_some_to_short_ones() -> None:
     assert turns.give_back(BOBS_STOP) == [200]
 
 
+def test_strangers_do_not_stand_in_the_way_of_whom_they_call_themselves_after() -> None:
+    turns: Turns[int] = Turns(16)
+    assert ask(turns, STRANGER, 5) == [True] * 2 + [False] * 3
+    # Both lanes of one who is let in by ever new keys leave threads.
+    assert ask(turns, ALICE, 13, first=100) == [True] * 12 + [False]
+    assert turns.give_back(STRANGER) == [2]
+
+
 def test_one_end_may_be_the_turn_of_two() -> None:
     turns: Turns[int] = Turns(4)
     assert ask(turns, ALICES_STOP, 2) == [True] * 2 and ask(turns, ALICE, 2, first=10) == [True, False]
@@ -71,7 +80,7 @@ def test_not_everything_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_kept_of_a_client_that_has_gone() -> None:
     turns: Turns[int] = Turns(1)
-    asked = {number: Turn("abc"[number % 3], True) for number in range(9)}
+    asked = {number: Turn("abc"[number % 3], True, True) for number in range(9)}
     running = [number for number, turn in asked.items() if turns.ask(number, turn)]
     for number in running:
         running += turns.give_back(asked[number])

@@ -48,6 +48,21 @@ def extended(kind: bytes, record: bytes = b"", behind: bytes = b"") -> bytes:
     return info.tobuf() + content + bytes(-len(content) % 512)
 
 
+def long_name(name: str) -> bytes:
+    data = name.encode() + b"\0"
+    info, _ = member("././@LongLink", data, type=tarfile.GNUTYPE_LONGNAME)
+    return info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512)
+
+
+def with_size(written: bytes) -> bytes:
+    """An entry of one block, whose size is written so."""
+    header = bytearray(member("x", b"y" * 512)[0].tobuf())
+    header[124:136] = written
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + b"y" * 512
+
+
 HARD_LINK_OUT = member("x", type=tarfile.LNKTYPE, linkname="../../etc/shadow")
 HONEST = archive(
     member("dir", type=tarfile.DIRTYPE, mode=0o755, uid=7, gid=8),
@@ -88,6 +103,14 @@ def test_an_empty_body_is_an_empty_archive() -> None:
     assert through(b"") == tar_check.END
 
 
+def test_long_names_of_both_kinds_and_words_for_all_that_follows() -> None:
+    gnu = archive(member("n" * 300, type=tarfile.SYMTYPE, linkname="t" * 300), form=tarfile.GNU_FORMAT)
+    assert through(gnu).startswith(gnu[:3072])
+    told = extended(b"g", b"comment=of all") * 2 + archive(member("n" * 300, b"y"))
+    assert through(told).startswith(told[:2048])
+    assert through(with_size(b"       1000 ")).startswith(with_size(b"       1000 "))
+
+
 def test_small_files_go_together() -> None:
     data = archive(*(member(f"f{i}", b"x") for i in range(500)))
     assert len(list(checked(pieces(data, 512)))) < 12
@@ -120,6 +143,15 @@ def test_what_is_behind_the_end_is_taken_and_dropped() -> None:
         (extended(b"x", b"path=y", b"\0") + archive(member("x", b"y")), "invalid tar header"),
         (extended(b"g", b"path=y") + archive(member("x", b"y")), "invalid tar header"),
         (extended(b"L") + archive(member("../x", b"y")), "invalid tar header"),
+        # Readers take one of several extensions, or one before the other.
+        (extended(b"x", b"path=y") * 2 + archive(member("../x", b"y")), "invalid tar header"),
+        (extended(b"x", b"path=y") + extended(b"g", b"a=b") + archive(member("../x", b"y")), "invalid tar header"),
+        (extended(b"x", b"path=ok") + long_name("../x") + archive(member("x", b"y")), "invalid tar header"),
+        (long_name("../x") + extended(b"x", b"path=ok") + archive(member("x", b"y")), "invalid tar header"),
+        # A folder, or a file, by the name here or there.
+        (extended(b"x", b"path=a/") + archive(member("x", b"y", type=tarfile.AREGTYPE)), "invalid tar header"),
+        (with_size(b"\0" + b"0000001000\0"), "invalid tar header"),
+        (with_size(b"0000 000001\0"), "invalid tar header"),
         (HONEST[:1000], "unexpected EOF"),
         (HONEST[:-9000], "unexpected EOF"),
         (b"garbage", "unexpected EOF"),
