@@ -20,7 +20,7 @@ WRONG_SETTINGS = 78
 WRONG_IN_WORKER = 4
 LOG_LEVELS = ("debug", "info", "warning", "error")
 #: Log drivers of engines that dial from the node.
-LOG_DRIVERS = ("fluentd", "gelf", "syslog")
+DIALLING_LOG_DRIVERS = ("fluentd", "gelf", "syslog")
 
 
 @contextlib.contextmanager
@@ -54,10 +54,14 @@ def _port_of_database(url: str) -> str:
     return host.rpartition("]")[2].partition(":")[2] or "5432"
 
 
+def _words(environ: Mapping[str, str], name: str) -> list[str]:
+    """What stands between commas."""
+    return [word.strip() for word in environ.get(name, "").split(",") if word.strip()]
+
+
 def _networks(environ: Mapping[str, str], name: str) -> tuple[ipaddress.IPv4Network, ...]:
-    words = [word.strip() for word in environ.get(name, "").split(",") if word.strip()]
     try:
-        return tuple(ipaddress.IPv4Network(word) for word in words)
+        return tuple(map(ipaddress.IPv4Network, _words(environ, name)))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -131,15 +135,10 @@ def _metrics(environ: Mapping[str, str], run_dir: Path) -> str:
     return address
 
 
-def _words(environ: Mapping[str, str], name: str) -> frozenset[str]:
-    """What stands between commas."""
-    return frozenset(word.strip() for word in environ.get(name, "").split(",") if word.strip())
-
-
 def _log_drivers(environ: Mapping[str, str]) -> frozenset[str]:
-    drivers = _words(environ, "SDC_LOG_DRIVERS")
-    for driver in sorted(drivers.difference(LOG_DRIVERS)):
-        raise ValueError(f"SDC_LOG_DRIVERS may name {', '.join(LOG_DRIVERS)}, not {driver!r}")
+    drivers = frozenset(_words(environ, "SDC_LOG_DRIVERS"))
+    for driver in sorted(drivers.difference(DIALLING_LOG_DRIVERS)):
+        raise ValueError(f"SDC_LOG_DRIVERS may name {', '.join(DIALLING_LOG_DRIVERS)}, not {driver!r}")
     return drivers
 
 
@@ -163,7 +162,7 @@ class Settings:
     registry_address: str = ""
     #: A file with "user:password" for it; only the service gets in.
     registry_auth_file: str = ""
-    #: Log drivers beyond those that keep what they take on the node: of LOG_DRIVERS.
+    #: Log drivers beyond those that keep what they take on the node: of DIALLING_LOG_DRIVERS.
     log_drivers: frozenset[str] = frozenset()
     #: Hosts (names or addresses) that those may send to although they are in a private network.
     log_hosts: frozenset[str] = frozenset()
@@ -197,9 +196,9 @@ class Settings:
             ca_file=environ.get("SDC_CA_FILE", ""),
             network_pool=network_pool,
             network_reserved=_networks(environ, "SDC_NETWORK_RESERVED"),
-            registry_hosts=_words(environ, "SDC_REGISTRY_HOSTS"),
+            registry_hosts=frozenset(_words(environ, "SDC_REGISTRY_HOSTS")),
             log_drivers=_log_drivers(environ),
-            log_hosts=_words(environ, "SDC_LOG_HOSTS"),
+            log_hosts=frozenset(_words(environ, "SDC_LOG_HOSTS")),
             copy_on_old_engines=_switch(environ, "SDC_COPY_ON_OLD_ENGINES"),
             registry=environ.get("SDC_REGISTRY", ""),
             registry_address=environ.get("SDC_REGISTRY_ADDRESS", ""),

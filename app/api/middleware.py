@@ -36,6 +36,7 @@ _MOST_LET_IN = 4096
 
 
 def note_let_in(credential: Credential) -> None:
+    """For `client_of`, from any thread."""
     if credential in _let_in:
         return
     with _let_in_lock:

@@ -25,6 +25,8 @@ _TYPES = {tarfile.AREGTYPE: FILE, tarfile.CONTTYPE: FILE, FILE: FILE} | {t: t fo
 #: Headers that say something of the entry behind them.
 EXTENSIONS = frozenset([tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 _TOO_MANY_EXTENSIONS = 8
+#: A size in octal digits, as every reader takes it: in front of a NUL or behind one readers see different digits.
+_OCTAL = re.compile(rb" *[0-7]*[ \0]*")
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,6 @@ class Reader:
     def _block(self) -> bytes | None:
         """The next header; None at the end, which need not be marked."""
         return self._exactly(BLOCK) if self._fill() else None
-
-
-#: A size in octal digits, as every reader takes it: in front of a NUL or behind one readers see different digits.
-_OCTAL = re.compile(rb" *[0-7]*[ \0]*")
 
 
 def read_header(block: bytes) -> tarfile.TarInfo:

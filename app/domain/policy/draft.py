@@ -90,9 +90,10 @@ def host(reader: Reader) -> Decision:
 
 def host_as_written(reader: Reader) -> Decision:
     """As `host`; inspect shows the tenant's own spelling."""
+    keep = host(reader)
 
     def decide(draft: Draft, path: str, value: Any) -> None:
-        draft.host[field_name(path)] = reader(path, value)
+        keep(draft, path, value)
         if value:
             draft.written[field_name(path)] = value
 

@@ -372,9 +372,8 @@ def test_df(world: World) -> None:
     assert away == {"data": -1, "unused": 0}
 
 
-def test_one_count_for_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks while one is under way shares the next."""
-    monkeypatch.setattr(disk_usage, "STANDS", 0)
+def who_has_asked(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The threads that ask for a count, from when they have noted when they do."""
     asked: set[int] = set()
 
     def monotonic() -> float:
@@ -383,6 +382,13 @@ def test_one_count_for_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch
         return now
 
     monkeypatch.setattr(disk_usage, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
+    return asked
+
+
+def test_one_count_for_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks while one is under way shares the next."""
+    monkeypatch.setattr(disk_usage, "STANDS", 0)
+    asked = who_has_asked(monkeypatch)
     world.create(world.alice, "web", **DATA)
     hang = world.engine.hang("volume_sizes")
     threads = [threading.Thread(target=world.api.disk_usage.show, args=(world.alice, ["volume"])) for _ in range(6)]
@@ -400,14 +406,7 @@ def test_a_count_that_fails_is_the_answer_to_all_who_waited_for_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each would wait as long again, one after the other."""
-    asked: set[int] = set()
-
-    def monotonic() -> float:
-        now = time.monotonic()
-        asked.add(threading.get_ident())
-        return now
-
-    monkeypatch.setattr(disk_usage, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
+    asked = who_has_asked(monkeypatch)
     world.create(world.alice, "web", **DATA)
     hang = world.engine.hang("volume_sizes")
     world.engine.fail("volume_sizes", Unavailable("no answer"), after=True, times=6)
